@@ -1,0 +1,8 @@
+//! What can be put into an arena, a file for each kind. All of them stand on `take` and `take_layout`.
+
+mod encoded;
+mod slice;
+mod text;
+mod value;
+
+pub use encoded::CodeUnit;

@@ -1,0 +1,258 @@
+//! What to reserve, and how: the ways to make a `Mallocator`.
+
+use crate::error::Error;
+use crate::mallocator::Mallocator;
+use crate::os;
+use crate::protection::Protection;
+use crate::vm::{Placement, Region};
+
+/// 64 KiB: the size of a [`Mallocator::new`], and where Windows places reservations. The same on every platform; what
+/// the system at hand has is [`allocation_granularity`].
+///
+/// ```
+/// use mallocator::{Mallocator, PAGE_GRANULARITY};
+///
+/// let arena = Mallocator::builder().size(4 * PAGE_GRANULARITY).build()?;
+/// assert_eq!(arena.size(), 262_144);
+/// # Ok::<(), mallocator::Error>(())
+/// ```
+pub const PAGE_GRANULARITY: usize = 0x1_0000;
+
+/// What [`Mallocator::growing`] reserves, if it is granted.
+const GROWING: usize = 64 << 30;
+
+/// The size of a page in bytes: what commit and protect round to. 4096 on x86-64, 16 KiB on Apple silicon.
+///
+/// ```
+/// assert!(mallocator::page_size().is_power_of_two());
+/// ```
+pub fn page_size() -> usize {
+    os::page_size()
+}
+
+/// Where a reservation may start: at a multiple of this many bytes. 64 KiB on Windows, the page size on Unix.
+///
+/// ```
+/// assert_eq!(mallocator::allocation_granularity() % mallocator::page_size(), 0);
+/// ```
+pub fn allocation_granularity() -> usize {
+    os::granularity()
+}
+
+/// What to reserve, and how. Made by [`Mallocator::builder`].
+///
+/// It can be kept and built from again; two options that say where (`at` and `near`) replace one another.
+///
+/// ```
+/// use mallocator::{Mallocator, Protection};
+///
+/// let builder = Mallocator::builder().size(1 << 30).protection(Protection::READ_WRITE).name("frames");
+/// let (left, right) = (builder.build()?, builder.build()?);
+/// assert!(!left.contains(right.base().as_ptr()));
+/// # Ok::<(), mallocator::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder reserves nothing until it is built"]
+pub struct Builder {
+    size: usize,
+    protection: Protection,
+    placement: Placement,
+    name: Option<Box<str>>,
+}
+
+impl Builder {
+    /// How much to reserve, in bytes, rounded up to pages. The default is [`PAGE_GRANULARITY`], 64 KiB.
+    ///
+    /// Address space costs nothing: reserve as much as could ever be wanted. Memory is committed as the arena fills.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::builder().size(64 << 30).build()?;
+    /// assert_eq!(arena.size(), 64 << 30);
+    /// assert!(arena.committed() < 1 << 20);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn size(mut self, bytes: usize) -> Self {
+        self.size = bytes;
+        self
+    }
+
+    /// What the pages may be used for. The default is [`Protection::READ_WRITE`].
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator, Protection};
+    ///
+    /// let addresses = Mallocator::builder().protection(Protection::NO_ACCESS).build()?;
+    /// assert!(addresses.alloc_raw(100, 16).is_ok()); // hands out addresses; nothing is written
+    /// assert!(matches!(addresses.try_alloc(1), Err(Error::NotWritable { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub const fn protection(mut self, protection: Protection) -> Self {
+        self.protection = protection;
+        self
+    }
+
+    /// Reserve at exactly this address, which must be a multiple of [`allocation_granularity`]. What lives there is
+    /// never replaced.
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator};
+    ///
+    /// let arena = Mallocator::new()?;
+    /// let taken = Mallocator::builder().at(arena.base().addr().get()).build();
+    /// assert!(matches!(taken, Err(Error::AddressInUse { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub const fn at(mut self, address: usize) -> Self {
+        self.placement = Placement::At(address);
+        self
+    }
+
+    /// Reserve where every byte lies within `max_distance` bytes of `ptr`: `i32::MAX` for what a 32-bit relative call
+    /// is to reach. Only the address of `ptr` counts.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let here = main as fn() as *const ();
+    /// let arena = Mallocator::builder().size(1 << 20).near(here, i32::MAX as usize).build()?;
+    /// assert!(arena.base().addr().get().abs_diff(here.addr()) <= i32::MAX as usize);
+    /// # fn main() {}
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub fn near<T: ?Sized>(mut self, ptr: *const T, max_distance: usize) -> Self {
+        self.placement = Placement::Near { address: ptr.addr(), distance: max_distance };
+        self
+    }
+
+    /// A name for people: it is in the [`Report`](crate::Report) and in the `Debug` output.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::builder().name("syntax trees").build()?;
+    /// assert!(arena.report().to_string().contains("syntax trees"));
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Reserves, and commits the first 64 KiB or less, so that a protection that the system does not allow is refused
+    /// here and not at a later allocation.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidSize`]: 0, or more than `isize::MAX` less two pages.
+    /// - [`Error::InvalidProtection`], [`Error::Unsupported`]: no such protection, or not on this platform.
+    /// - [`Error::InvalidAddress`], [`Error::AddressInUse`], [`Error::OutOfReach`]: from [`at`](Self::at) and
+    ///   [`near`](Self::near).
+    /// - [`Error::Os`]: the system refused.
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator};
+    ///
+    /// let arena = Mallocator::builder().size(100).build()?;
+    /// assert_eq!(arena.size(), mallocator::page_size());
+    /// assert!(matches!(Mallocator::builder().size(0).build(), Err(Error::InvalidSize { size: 0 })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn build(&self) -> Result<Mallocator, Error> {
+        let region = Region::reserve(self.size, self.placement, self.protection)?;
+        Ok(Mallocator::over(region, self.placement, self.name.clone()))
+    }
+}
+
+impl Mallocator {
+    /// Reserves [`PAGE_GRANULARITY`] bytes, 64 KiB, readable and writable: the default of the original.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the system refuses.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::new()?;
+    /// assert_eq!(arena.size(), 64 * 1024);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// Reserves `bytes` bytes, rounded up to pages, readable and writable. Memory is committed as the arena fills, so
+    /// a generous size costs nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSize`] for 0 or more than any object may have, [`Error::Os`] when the system refuses.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::with_size(1 << 30)?;
+    /// assert_eq!(arena.available(), 1 << 30);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub fn with_size(bytes: usize) -> Result<Self, Error> {
+        Self::builder().size(bytes).build()
+    }
+
+    /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever.
+    ///
+    /// # Panics
+    /// When the system does not even grant 64 KiB. [`try_growing`](Self::try_growing) returns the error instead.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::growing();
+    /// let number = arena.alloc(42);
+    /// *number += 1;
+    /// assert_eq!(*number, 43);
+    /// ```
+    #[track_caller]
+    pub fn growing() -> Self {
+        Self::try_growing().unwrap_or_else(|error| error.refuse())
+    }
+
+    /// [`growing`](Self::growing) that returns the error.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the system does not even grant 64 KiB.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::try_growing()?;
+    /// assert!(arena.size() >= 64 * 1024);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub fn try_growing() -> Result<Self, Error> {
+        let mut bytes = GROWING;
+        loop {
+            match Self::with_size(bytes) {
+                Err(Error::Os(_)) if bytes > PAGE_GRANULARITY => bytes /= 2,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Options: size, protection, place, name. Nothing is reserved before [`build`](Builder::build).
+    ///
+    /// ```
+    /// use mallocator::{Mallocator, Protection};
+    ///
+    /// let arena = Mallocator::builder().size(1 << 20).protection(Protection::READ_WRITE).build()?;
+    /// assert_eq!(arena.size(), 1 << 20);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn builder() -> Builder {
+        Builder {
+            size: PAGE_GRANULARITY,
+            protection: Protection::READ_WRITE,
+            placement: Placement::Anywhere,
+            name: None,
+        }
+    }
+}

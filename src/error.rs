@@ -1,0 +1,257 @@
+//! What can go wrong: one variant a cause, each with the numbers a person needs to act.
+
+use std::fmt;
+
+pub use crate::os::OsError;
+use crate::protection::Protection;
+pub use crate::protection::ProtectionError;
+
+/// Why a call was refused. Whatever the variant, the arena is as it was before the call.
+///
+/// It owns no heap memory and is at most 24 bytes, so that returning it costs the fast path nothing.
+///
+/// ```
+/// use mallocator::{Error, Mallocator};
+///
+/// let arena = Mallocator::new()?; // 64 KiB
+/// let error = arena.try_alloc_slice_copy(&[0_u8; 100_000]).unwrap_err();
+/// assert!(matches!(error, Error::Exhausted { size: 100_000, available: 65_536, .. }));
+/// assert_eq!(arena.used(), 0);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// What is left of the reservation is too small, its beginning aligned as asked.
+    Exhausted {
+        /// Bytes asked for.
+        size: usize,
+        /// Bytes left in the reservation.
+        available: usize,
+        /// The alignment asked for, in bytes, is 2 to this power.
+        align_log2: u8,
+    },
+    /// The alignment is not a power of two.
+    InvalidAlignment {
+        /// The alignment asked for.
+        align: usize,
+    },
+    /// A reservation of 0 bytes, or of more than any object may have.
+    InvalidSize {
+        /// Bytes asked for.
+        size: usize,
+    },
+    /// A reservation cannot start at this address: it is 0, not a multiple of the granularity, or too high.
+    InvalidAddress {
+        /// The address asked for.
+        address: usize,
+        /// What it must be a multiple of, in bytes: [`allocation_granularity`](crate::allocation_granularity).
+        granularity: usize,
+    },
+    /// Something else lives in the range that was to be reserved.
+    AddressInUse {
+        /// The address asked for.
+        address: usize,
+        /// Bytes asked for there.
+        size: usize,
+    },
+    /// No free range lies wholly within the distance asked for.
+    OutOfReach {
+        /// The address to be near to.
+        address: usize,
+        /// The distance asked for, in bytes.
+        distance: usize,
+    },
+    /// The protection is no combination that exists.
+    InvalidProtection(ProtectionError),
+    /// This platform has no such thing.
+    Unsupported {
+        /// The name of the flag or option.
+        option: &'static str,
+    },
+    /// The call would write, or hand out memory to be written, in a region that takes no ordinary stores.
+    NotWritable {
+        /// The protection of the region.
+        protection: Protection,
+    },
+    /// A character is too large for the code unit.
+    CharacterDoesNotFit {
+        /// The character.
+        character: char,
+        /// Its byte index in the text.
+        index: usize,
+        /// The width of the code unit in bytes.
+        width: u8,
+    },
+    /// Code units are 1, 2 or 4 bytes wide.
+    InvalidWidth {
+        /// The width asked for, in bytes.
+        width: usize,
+    },
+    /// A character of a byte string is neither a hexadecimal digit, a prefix nor a separator.
+    NotHex {
+        /// The character.
+        character: char,
+        /// Its byte index in the text.
+        index: usize,
+    },
+    /// A byte of a byte string has one digit.
+    HalfByte {
+        /// The digit.
+        digit: char,
+        /// Its byte index in the text.
+        index: usize,
+    },
+    /// A `0x` or `\x` of a byte string has no digit behind it.
+    BarePrefix {
+        /// Its byte index in the text.
+        index: usize,
+    },
+    /// A range whose end lies before its start.
+    RangeReversed {
+        /// The start, an offset in bytes.
+        start: usize,
+        /// The end, an offset in bytes.
+        end: usize,
+    },
+    /// A range that passes the end of the reservation.
+    RangePastEnd {
+        /// The end asked for, an offset in bytes.
+        end: usize,
+        /// The size of the reservation in bytes.
+        size: usize,
+    },
+    /// The operating system refused a call.
+    Os(OsError),
+}
+
+const _: () = assert!(size_of::<Error>() <= 24);
+
+impl Error {
+    /// Ends an infallible method.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(crate) fn refuse(self) -> ! {
+        panic!("{self}")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Exhausted { size, available, align_log2 } => {
+                write!(f, "{size} bytes")?;
+                if align_log2 > 0 {
+                    write!(f, " aligned to {}", 1_u64 << align_log2)?;
+                }
+                write!(
+                    f,
+                    " were asked for, but {available} are left in the reservation, which never moves; "
+                )?;
+                f.write_str(
+                    "reserve more (Mallocator::with_size: address space costs no memory), or reset it",
+                )
+            }
+            Self::InvalidAlignment { align } => {
+                write!(f, "an alignment of {align} was asked for, but alignments are powers of two from 1 up")
+            }
+            Self::InvalidSize { size: 0 } => f.write_str(
+                "a reservation of 0 bytes was asked for; the least is 1, which is rounded up to a page",
+            ),
+            Self::InvalidSize { size } => {
+                write!(f, "a reservation of {size} bytes was asked for, but no object may have more than ")?;
+                write!(f, "{} (isize::MAX, less the rounding to pages)", isize::MAX)
+            }
+            Self::InvalidAddress { address: 0, .. } => {
+                f.write_str("a reservation at address 0 was asked for, which is no address")
+            }
+            Self::InvalidAddress { address, granularity } => {
+                write!(
+                    f,
+                    "a reservation at {address:#x} was asked for, but reservations start at multiples of "
+                )?;
+                write!(
+                    f,
+                    "{granularity:#x} (allocation_granularity()) in the lower half of the address space"
+                )
+            }
+            Self::AddressInUse { address, size } => {
+                write!(
+                    f,
+                    "{size} bytes at {address:#x} were asked for, but something else lives in that range; "
+                )?;
+                f.write_str("use near() or leave the place to the system")
+            }
+            Self::OutOfReach { address, distance } => {
+                write!(
+                    f,
+                    "no free range was found that lies wholly within {distance} bytes of {address:#x}; "
+                )?;
+                f.write_str("allow a larger distance or ask for a smaller size")
+            }
+            Self::InvalidProtection(error) => error.fmt(f),
+            Self::Unsupported { option } => {
+                write!(f, "{option} was asked for, which {} ", std::env::consts::OS)?;
+                write!(f, "on {} does not have", std::env::consts::ARCH)
+            }
+            Self::NotWritable { protection } => {
+                write!(f, "the region is {protection}, and this call hands out memory to be written; ")?;
+                f.write_str(
+                    "only alloc_raw works on such a region: write under READ_WRITE first, then protect",
+                )
+            }
+            Self::CharacterDoesNotFit { character, index, width } => {
+                let (most, wider) = if width == 1 { ("FF", "u16") } else { ("FFFF", "u32") };
+                write!(f, "{character:?} (U+{:04X}) at byte {index} of the text ", u32::from(character))?;
+                write!(f, "does not fit a unit of {width} bytes, which holds U+0000 to U+{most}; use {wider}")
+            }
+            Self::InvalidWidth { width } => {
+                write!(f, "code units of {width} bytes were asked for, but they have 1, 2 or 4")
+            }
+            Self::NotHex { character, index } => {
+                write!(f, "{character:?} at byte {index} of the text is no hexadecimal digit, no prefix ")?;
+                f.write_str("(0x, \\x) and no separator (white space , ; : - _ | ' \" { } [ ] ( ))")
+            }
+            Self::HalfByte { digit, index } => {
+                write!(f, "{digit:?} at byte {index} of the text is half a byte: two digits make one, ")?;
+                f.write_str("directly one after the other")
+            }
+            Self::BarePrefix { index } => {
+                write!(f, "the prefix at byte {index} of the text has no digits directly behind it")
+            }
+            Self::RangeReversed { start, end } => {
+                write!(f, "the range {start}..{end} ends before it starts")
+            }
+            Self::RangePastEnd { end, size } => {
+                write!(f, "the range ends at offset {end}, but the reservation ends at {size}")
+            }
+            Self::Os(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<OsError> for Error {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}
+
+impl From<ProtectionError> for Error {
+    fn from(error: ProtectionError) -> Self {
+        Self::InvalidProtection(error)
+    }
+}
+
+impl From<crate::pure::hex::HexError> for Error {
+    fn from(error: crate::pure::hex::HexError) -> Self {
+        use crate::pure::hex::HexError;
+        match error {
+            HexError::Stranger { character, index } => Self::NotHex { character, index },
+            HexError::HalfByte { digit, index } => Self::HalfByte { digit, index },
+            HexError::BarePrefix { index } => Self::BarePrefix { index },
+        }
+    }
+}

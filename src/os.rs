@@ -1,0 +1,252 @@
+//! The contract that every platform fulfils, and the only door to the operating system.
+//!
+//! Each function here makes one request of the system, through the file in `os/` that belongs to the
+//! platform. Policy (how much, when, what to do about a refusal) lives above, in `vm/`.
+//!
+//! Throughout, `start` and `len` are multiples of [`page_size`], `len` is not 0, and the range lies
+//! in one reservation made by [`reserve`]; sizes are in bytes. A page of a reservation is in one of two states:
+//!
+//! | | touching it | costs memory | reads as |
+//! |---|---|---|---|
+//! | **reserved** | is a fault | no | |
+//! | **committed** | is what its protection allows | once touched (Windows charges it at once) | zero until written |
+//!
+//! | call | from | to | when it fails |
+//! |---|---|---|---|
+//! | [`reserve`] | free address space | reserved | nothing was reserved |
+//! | [`commit`] | reserved | committed, zero | still reserved |
+//! | [`decommit`] | committed | reserved | still committed, contents unspecified |
+//! | [`discard`] | committed | committed, contents unspecified (zero on Linux) | the same |
+//! | [`protect`] | committed | committed, contents kept | some pages may have changed: set them again |
+//! | [`release`] | a whole reservation | free address space | still reserved |
+//! | [`lock`] | committed | committed, never paged out | not locked |
+//! | [`flush_instruction_cache`] | committed | the same; what was written there can be executed | the same |
+//!
+//! No function allocates, panics, or leaves a state that this table does not name.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+
+use crate::protection::Protection;
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("mallocator needs a 64-bit target: it reserves more address space than a smaller one has");
+
+#[cfg(test)]
+pub(crate) mod faulty;
+#[cfg(unix)]
+#[path = "os/unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "os/windows.rs"]
+mod platform;
+#[cfg(not(any(unix, windows)))]
+#[path = "os/unsupported.rs"]
+mod platform;
+
+/// What was asked of the system. The platform knows the name of the function behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Reserve,
+    Commit,
+    Decommit,
+    Discard,
+    Protect,
+    Release,
+    Lock,
+    FlushInstructionCache,
+}
+
+/// A call that the operating system refused: which, on what range, and with what code.
+///
+/// Its message has the system's own text for the code and, where one is known, the usual cause.
+///
+/// ```
+/// use mallocator::{Error, Mallocator};
+///
+/// // More than the address space of any current machine.
+/// let error = Mallocator::with_size(1 << 60).unwrap_err();
+/// let Error::Os(refusal) = error else { panic!("{error}") };
+/// assert!(refusal.call().contains(if cfg!(windows) { "VirtualAlloc" } else { "mmap" }));
+/// assert!(refusal.size() >= 1 << 60);
+/// println!("{refusal}");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OsError {
+    size: usize,
+    code: i32,
+    call: Call,
+}
+
+impl OsError {
+    const fn new(call: Call, size: usize, code: i32) -> Self {
+        Self { size, code, call }
+    }
+
+    /// The name of the function that was refused: `"mmap"`, `"VirtualAlloc(MEM_COMMIT)"` and so on.
+    pub fn call(&self) -> &'static str {
+        platform::name_of(self.call)
+    }
+
+    /// The system's error code: `errno` on Unix, `GetLastError()` on Windows.
+    pub const fn code(&self) -> i32 {
+        self.code
+    }
+
+    /// The size in bytes of the range the call was about.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+}
+
+impl fmt::Display for OsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let deed = match self.call {
+            Call::Reserve => "reserve",
+            Call::Commit => "commit",
+            Call::Decommit => "decommit",
+            Call::Discard => "discard",
+            Call::Protect => "protect",
+            Call::Release => "release",
+            Call::Lock => "lock",
+            Call::FlushInstructionCache => "flush the instruction cache for",
+        };
+        let text = std::io::Error::from_raw_os_error(self.code);
+        write!(f, "the system did not {deed} {} bytes: {}: {text}", self.size, self.call())?;
+        if let Some(cause) = platform::usual_cause(self.call, self.code) {
+            write!(f, "; {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for OsError {}
+
+/// Whether the system refused a [`reserve`] at an address because something is there.
+pub(crate) fn is_taken(error: &OsError) -> bool {
+    error.call == Call::Reserve && error.code == platform::TAKEN
+}
+
+/// Whether the same call may be granted a moment later, because the system is making room.
+pub(crate) fn may_pass(error: &OsError) -> bool {
+    error.call == Call::Commit && platform::may_pass(error.code)
+}
+
+/// The size of a page in bytes: what commit and protect round to. A power of two.
+pub(crate) fn page_size() -> usize {
+    platform::page_size()
+}
+
+/// Where a reservation may start: a multiple of this many bytes, a power of two not below the page size.
+pub(crate) fn granularity() -> usize {
+    platform::granularity()
+}
+
+/// The first part of `protection` that this platform does not have.
+pub(crate) fn unsupported(protection: Protection) -> Option<&'static str> {
+    platform::unsupported(protection)
+}
+
+/// Reserves `size` bytes, at exactly `at` (a multiple of [`granularity`]) where it is given.
+///
+/// The result is not null. Another mapping is never replaced: when one lies in the range, the error
+/// satisfies [`is_taken`]. No memory is used, and none is charged under any overcommit policy.
+pub(crate) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError> {
+    seam::ask(Call::Reserve, size)?;
+    let start = platform::reserve(size, at)?;
+    seam::granted(Call::Reserve, start, size);
+    Ok(start)
+}
+
+/// Makes reserved pages accessible under `protection`. They read as zero.
+///
+/// # Safety
+/// The range is reserved and not committed, and belongs to the caller.
+pub(crate) unsafe fn commit(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
+    seam::ask(Call::Commit, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::commit(start, len, protection) }
+}
+
+/// Gives the memory of committed pages back and makes them inaccessible. The address space stays reserved.
+///
+/// # Safety
+/// The range is committed, and belongs to the caller; nothing in it is used again.
+pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::Decommit, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::decommit(start, len) }
+}
+
+/// Gives the memory of committed pages back and leaves them accessible.
+///
+/// # Safety
+/// The range is committed and writable, and belongs to the caller; its contents are not read again before they are
+/// written.
+#[cfg_attr(not(test), expect(dead_code, reason = "part of the contract; reuse of ranges will discard"))]
+pub(crate) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::Discard, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::discard(start, len) }
+}
+
+/// Changes what committed pages may be used for.
+///
+/// # Safety
+/// The range is committed, and belongs to the caller; no live reference into it loses what it needs.
+pub(crate) unsafe fn protect(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
+    seam::ask(Call::Protect, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::protect(start, len, protection) }
+}
+
+/// Gives a whole reservation back, address space and all.
+///
+/// # Safety
+/// `start` and `len` are those of a reservation that belongs to the caller; nothing in it is used again.
+pub(crate) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::Release, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::release(start, len) }?;
+    seam::granted(Call::Release, start, len);
+    Ok(())
+}
+
+/// Keeps committed pages in memory, out of swap space.
+///
+/// # Safety
+/// The range is committed and accessible, and belongs to the caller.
+#[cfg_attr(not(test), expect(dead_code, reason = "part of the contract; secrets will lock"))]
+pub(crate) unsafe fn lock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::Lock, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::lock(start, len) }
+}
+
+/// Makes code that was written to the range visible to instruction fetch.
+///
+/// # Safety
+/// The range is committed and readable, and belongs to the caller.
+pub(crate) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::FlushInstructionCache, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::flush_instruction_cache(start, len) }
+}
+
+#[cfg(test)]
+use faulty as seam;
+
+/// Outside of tests nobody stands between a request and the system.
+#[cfg(not(test))]
+mod seam {
+    use super::{Call, NonNull, OsError};
+
+    #[inline(always)]
+    pub(super) const fn ask(_: Call, _: usize) -> Result<(), OsError> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) const fn granted(_: Call, _: NonNull<u8>, _: usize) {}
+}

@@ -1,0 +1,345 @@
+//! The test seam: it stands between every request and the system, keeps a record of them, and can refuse some.
+//!
+//! Everything is per thread, as tests run side by side. A refused request does not reach the system.
+
+use std::cell::RefCell;
+
+use super::{Call, NonNull, OsError, platform};
+
+/// Which requests are refused, counted from 0 in the order they are made.
+#[derive(Clone, Copy, Debug)]
+enum Refuse {
+    Nothing,
+    /// The k-th, once.
+    Only(usize),
+    /// The k-th and all that follow, but for releases: a system that is out of everything still takes things back.
+    From(usize),
+}
+
+struct Seam {
+    refuse: Refuse,
+    code: i32,
+    asked: Vec<Call>,
+    refused: Vec<Call>,
+    /// Start and size of every reservation not yet released.
+    live: Vec<(NonNull<u8>, usize)>,
+}
+
+thread_local! {
+    static SEAM: RefCell<Seam> = const {
+        RefCell::new(Seam {
+            refuse: Refuse::Nothing,
+            code: platform::OUT_OF_MEMORY,
+            asked: Vec::new(),
+            refused: Vec::new(),
+            live: Vec::new(),
+        })
+    };
+}
+
+pub(super) fn ask(call: Call, size: usize) -> Result<(), OsError> {
+    SEAM.with_borrow_mut(|seam| {
+        let index = seam.asked.len();
+        seam.asked.push(call);
+        let refused = match seam.refuse {
+            Refuse::Nothing => false,
+            Refuse::Only(k) => index == k,
+            Refuse::From(k) => index >= k && call != Call::Release,
+        };
+        if refused {
+            seam.refused.push(call);
+            return Err(OsError::new(call, size, seam.code));
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn granted(call: Call, start: NonNull<u8>, size: usize) {
+    SEAM.with_borrow_mut(|seam| match call {
+        Call::Reserve => seam.live.push((start, size)),
+        Call::Release => {
+            let known = seam.live.iter().position(|&range| range == (start, size));
+            seam.live.swap_remove(known.expect("what is released was reserved, as a whole"));
+        }
+        _ => unreachable!("only what makes or ends a reservation is told"),
+    });
+}
+
+mod tests {
+    use super::{Call, Refuse, SEAM, platform};
+    use crate::vm::{Placement, Region};
+    use crate::{Error, Mallocator, Protection};
+
+    /// What happened to the requests of one run.
+    struct Record {
+        asked: Vec<Call>,
+        refused: Vec<Call>,
+        leaked: usize,
+    }
+
+    fn with_faults(refuse: Refuse, code: i32, run: impl FnOnce()) -> Record {
+        SEAM.with_borrow_mut(|seam| {
+            (seam.refuse, seam.code) = (refuse, code);
+            seam.asked.clear();
+            seam.refused.clear();
+            assert!(seam.live.is_empty());
+        });
+        run();
+        SEAM.with_borrow_mut(|seam| Record {
+            asked: std::mem::take(&mut seam.asked),
+            refused: std::mem::take(&mut seam.refused),
+            leaked: std::mem::take(&mut seam.live).len(),
+        })
+    }
+
+    fn refused_so_far() -> usize {
+        SEAM.with_borrow(|seam| seam.refused.len())
+    }
+
+    fn readable(arena: &Mallocator) -> bool {
+        arena.protection().is_readable()
+    }
+
+    /// Runs one step and, when it is refused, checks that the arena is as it was.
+    fn step(
+        arena: &mut Mallocator,
+        errors: &mut Vec<Error>,
+        act: impl FnOnce(&mut Mallocator) -> Result<(), Error>,
+    ) {
+        let state = |arena: &Mallocator| {
+            // SAFETY: all that is handed out was written, in one piece, and no reference is kept.
+            let image = readable(arena).then(|| unsafe { arena.used_bytes() }.to_vec());
+            (arena.ptr(), arena.protection(), image)
+        };
+        let (before, refused) = (state(arena), refused_so_far());
+        if let Err(error) = act(arena) {
+            assert!(arena.committed() <= arena.size() && arena.used() <= arena.committed());
+            match error {
+                // A protection that was to be changed was not, or could not be restored.
+                Error::NotWritable { protection } => assert!(!protection.is_writable() && !errors.is_empty()),
+                Error::Os(_) => assert!(refused_so_far() > refused, "{error}"),
+                _ => panic!("{error}"),
+            }
+            if arena.protection() != Protection::NO_ACCESS {
+                assert_eq!(state(arena), before, "after {error}");
+            }
+            errors.push(error);
+        }
+    }
+
+    /// A little of everything that asks the system for something.
+    fn main_job() -> Vec<Error> {
+        let mut errors = Vec::new();
+        let here = 0;
+        let built = [
+            Mallocator::builder().size(1 << 24).name("main job").build(),
+            Mallocator::builder().near(&raw const here, 1 << 40).build(),
+            Mallocator::builder().protection(Protection::READ_EXECUTE).build(),
+        ];
+        for arena in built {
+            let mut arena = match arena {
+                Ok(arena) => arena,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            };
+            let size = arena.size();
+            if arena.protection().is_writable() {
+                for block in 0..6_u8 {
+                    step(&mut arena, &mut errors, |arena| {
+                        arena.try_alloc_bytes(&vec![block; size / 10]).map(drop)
+                    });
+                }
+                step(&mut arena, &mut errors, |arena| arena.alloc_string::<u8>("text").map(drop));
+                step(&mut arena, &mut errors, |arena| arena.alloc_byte_string("00 11 22").map(drop));
+            } else {
+                step(&mut arena, &mut errors, |arena| arena.alloc_raw(size, 1).map(drop));
+            }
+            let page = crate::page_size();
+            for (range, protection) in [
+                (0..page, Protection::READ),
+                (page..3 * page, Protection::READ_EXECUTE),
+                (0..size, Protection::READ_EXECUTE),
+                (0..size, Protection::READ_WRITE),
+            ] {
+                // SAFETY: no reference into the arena is alive.
+                step(&mut arena, &mut errors, |arena| unsafe { arena.protect(range, protection) }.map(drop));
+            }
+            arena.reset();
+            for protection in [Protection::EXECUTE, Protection::READ_WRITE] {
+                // SAFETY: as above.
+                step(&mut arena, &mut errors, |arena| {
+                    unsafe { arena.protect(1..page, protection) }.map(drop)
+                });
+            }
+            // Nothing may be kept here: trimming may give the memory back before it is refused.
+            step(&mut arena, &mut errors, Mallocator::try_trim);
+            step(&mut arena, &mut errors, |arena| arena.try_alloc_bytes(&vec![9; size / 2]).map(drop));
+            if let Err(error) = arena.free() {
+                errors.push(error);
+            }
+        }
+        errors
+    }
+
+    #[test]
+    fn whichever_request_is_refused_once_an_error_names_it_and_nothing_is_lost() {
+        let recorded = with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || assert_eq!(main_job(), []));
+        let mut named = std::collections::HashSet::new();
+        for k in 0..recorded.asked.len() {
+            let mut errors = Vec::new();
+            let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || errors = main_job());
+            assert_eq!(record.refused, [recorded.asked[k]], "request {k}");
+            assert_eq!(record.leaked, 0, "request {k}");
+            match (&*errors, record.refused[0]) {
+                ([Error::Os(error), not_writable @ ..], call) => {
+                    assert!(not_writable.iter().all(|error| matches!(error, Error::NotWritable { .. })));
+                    assert_eq!(error.call(), platform::name_of(call));
+                    assert_eq!(error.code(), platform::OUT_OF_MEMORY);
+                    assert!(Error::Os(*error).to_string().contains(error.call()), "{error}");
+                    named.insert(error.call());
+                }
+                // Less memory was granted than would have been convenient; another place was found.
+                ([], Call::Commit | Call::Reserve) => {}
+                _ => panic!("request {k}: {errors:?}"),
+            }
+        }
+        assert!(recorded.asked.len() > 50, "{}", recorded.asked.len());
+        for call in [Call::Reserve, Call::Commit, Call::Decommit, Call::Protect, Call::Release] {
+            assert!(named.contains(platform::name_of(call)), "{call:?} of {named:?}");
+        }
+    }
+
+    #[test]
+    fn when_everything_is_refused_from_some_request_on_nothing_is_lost() {
+        let recorded = with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || assert_eq!(main_job(), []));
+        for k in 0..recorded.asked.len() {
+            let record = with_faults(Refuse::From(k), platform::OUT_OF_MEMORY, || {
+                let errors = main_job();
+                assert!(!errors.is_empty() || recorded.asked[k..].iter().all(|&call| call == Call::Release));
+            });
+            assert_eq!(record.leaked, 0, "from request {k}");
+        }
+    }
+
+    #[test]
+    fn a_drop_that_is_refused_gives_the_memory_back_and_tries_again() {
+        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || drop(Mallocator::new()));
+        assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Release, Call::Decommit, Call::Release]);
+        assert_eq!(record.leaked, 0);
+    }
+
+    #[test]
+    fn a_free_that_is_refused_says_so_and_tries_again() {
+        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+            let refused = Mallocator::new().unwrap().free();
+            assert!(
+                matches!(refused, Err(Error::Os(error)) if error.call() == platform::name_of(Call::Release))
+            );
+        });
+        assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Release, Call::Release]);
+        assert_eq!(record.leaked, 0);
+    }
+
+    #[test]
+    fn a_step_too_large_is_followed_by_one_just_large_enough() {
+        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+            let region = Region::reserve(1 << 20, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+            region.commit(region.committed() + 1).unwrap();
+            assert_eq!(region.committed(), 0x1_0000 + crate::page_size().min(0x1_0000));
+            region.release().unwrap();
+        });
+        assert_eq!(record.asked[1..4], [Call::Commit; 3]);
+    }
+
+    #[test]
+    fn a_step_just_large_enough_is_asked_for_once() {
+        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+            let region = Region::reserve(1 << 20, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+            let refused = region.commit(region.size());
+            assert!(refused.is_err());
+            assert_eq!(region.committed(), 0x1_0000);
+        });
+        assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Commit, Call::Release]);
+    }
+
+    /// `ERROR_COMMITMENT_LIMIT`: the page file may be growing. The number means nothing of the kind on Unix.
+    #[test]
+    fn a_commit_that_may_yet_be_granted_is_tried_again() {
+        const COMMITMENT_LIMIT: i32 = 1455;
+        for (refuse, tries) in [(Refuse::Only(2), 2), (Refuse::From(2), 7)] {
+            let record = with_faults(refuse, COMMITMENT_LIMIT, || {
+                let region = Region::reserve(1 << 20, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+                let outcome = region.commit(region.size());
+                let passed = platform::may_pass(COMMITMENT_LIMIT) && matches!(refuse, Refuse::Only(_));
+                assert_eq!(outcome.is_ok(), passed);
+                assert_eq!(region.committed(), if passed { 1 << 20 } else { 0x1_0000 });
+            });
+            let commits = record.asked.iter().filter(|&&call| call == Call::Commit).count();
+            assert_eq!(commits, 1 + if platform::may_pass(COMMITMENT_LIMIT) { tries } else { 1 });
+        }
+    }
+
+    #[test]
+    fn an_arena_whose_protection_cannot_be_restored_refuses_to_be_written() {
+        with_faults(Refuse::From(2), platform::OUT_OF_MEMORY, || {
+            let arena = Mallocator::new().unwrap();
+            let page = crate::page_size();
+            // SAFETY: no reference into the arena is alive.
+            let refused = unsafe { arena.protect(0..page, Protection::READ) };
+            assert!(matches!(refused, Err(Error::Os(_))));
+            assert_eq!(arena.protection(), Protection::NO_ACCESS);
+            assert!(matches!(arena.try_alloc(1), Err(Error::NotWritable { .. })));
+        });
+    }
+
+    #[test]
+    fn growing_halves_until_the_system_grants() {
+        let record = with_faults(Refuse::Only(0), platform::OUT_OF_MEMORY, || {
+            assert_eq!(Mallocator::growing().size(), 32 << 30);
+        });
+        assert_eq!(record.leaked, 0);
+        let record = with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
+            assert!(matches!(Mallocator::try_growing(), Err(Error::Os(error)) if error.size() < 0x3_0000));
+        });
+        assert_eq!(record.asked, [Call::Reserve; 21], "64 GiB down to 64 KiB");
+    }
+
+    #[test]
+    fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
+        let here = 0;
+        with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
+            let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
+            assert!(matches!(refused, Err(Error::Os(_))), "{refused:?}");
+        });
+        with_faults(Refuse::From(0), platform::TAKEN, || {
+            let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
+            assert!(matches!(refused, Err(Error::OutOfReach { distance: 0x10_0000, .. })), "{refused:?}");
+            let refused = Mallocator::builder().at(0x7000_0000).build();
+            assert!(matches!(refused, Err(Error::AddressInUse { address: 0x7000_0000, .. })), "{refused:?}");
+        });
+        // However far the search may go, it ends.
+        let record = with_faults(Refuse::From(0), platform::TAKEN, || {
+            assert!(Mallocator::builder().near(&raw const here, usize::MAX).build().is_err());
+        });
+        assert!(record.asked.len() <= 1 << 17);
+    }
+
+    /// The calls of the contract that no part of the library makes yet.
+    #[test]
+    fn discarding_and_locking_fulfil_their_contract() {
+        let region = Region::reserve(1 << 16, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+        let (start, page) = (region.base(), crate::page_size());
+        // SAFETY: the pages are committed, writable and this test's.
+        unsafe {
+            start.write_bytes(7, 1 << 16);
+            super::super::discard(start, page).unwrap();
+            start.write_bytes(8, page);
+            assert_eq!((start.read(), start.add(page).read()), (8, 7));
+            super::super::lock(start, page).unwrap();
+            start.write_bytes(9, page);
+            assert_eq!(start.read(), 9);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Unix: `mmap` and its kin, through `rustix`. Linux is the measure; where the others differ, a comment says so.
+
+use std::num::NonZeroUsize;
+use std::ptr::{self, NonNull};
+
+use rustix::io::Errno;
+use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
+
+use super::{Call, OsError};
+use crate::protection::Protection;
+
+/// `MAP_NORESERVE` keeps the reservation out of the overcommit heuristics; the BSDs never count it.
+/// <https://man7.org/linux/man-pages/man2/mmap.2.html>
+#[cfg(not(any(target_os = "freebsd", target_os = "dragonfly", target_os = "redox", target_os = "hurd")))]
+const RESERVE: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
+#[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_os = "redox", target_os = "hurd"))]
+const RESERVE: MapFlags = MapFlags::PRIVATE;
+
+/// Plain `MAP_FIXED` replaces what is there. Linux 4.17 and later can refuse instead; older kernels and other
+/// systems take the address as a hint and may return another, which `reserve` gives back.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const AT: MapFlags = RESERVE.union(MapFlags::FIXED_NOREPLACE);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const AT: MapFlags = RESERVE;
+
+pub(super) const TAKEN: i32 = Errno::EXIST.raw_os_error();
+
+#[cfg(test)]
+pub(super) const OUT_OF_MEMORY: i32 = Errno::NOMEM.raw_os_error();
+
+pub(super) fn name_of(call: Call) -> &'static str {
+    match call {
+        Call::Reserve => "mmap",
+        Call::Commit | Call::Protect => "mprotect",
+        Call::Decommit if DECOMMIT_BY_MPROTECT => "mprotect(PROT_NONE)",
+        Call::Decommit => "mmap(MAP_FIXED, PROT_NONE)",
+        Call::Discard => "madvise",
+        Call::Release => "munmap",
+        Call::Lock => "mlock",
+        Call::FlushInstructionCache => "flush",
+    }
+}
+
+/// <https://man7.org/linux/man-pages/man2/mmap.2.html>, <https://man7.org/linux/man-pages/man2/mprotect.2.html>,
+/// <https://man7.org/linux/man-pages/man2/mlock.2.html>, under ERRORS.
+pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
+    match (call, Errno::from_raw_os_error(code)) {
+        (Call::Reserve, Errno::NOMEM) => Some(
+            "usually a limit on the address space (RLIMIT_AS: see `ulimit -v`), a size beyond what the processor can \
+             address, or too many mappings (vm.max_map_count)",
+        ),
+        (Call::Commit, Errno::NOMEM) => Some(
+            "usually strict accounting (vm.overcommit_memory = 2), a limit on data (RLIMIT_DATA: see `ulimit -d`), or \
+             too many mappings (vm.max_map_count)",
+        ),
+        (Call::Protect | Call::Decommit | Call::Release, Errno::NOMEM) => {
+            Some("usually too many mappings: the call would split one (vm.max_map_count)")
+        }
+        (Call::Commit | Call::Protect, Errno::ACCESS | Errno::PERM | Errno::NOTSUP) => Some(
+            "usually a security policy (SELinux, PaX, a hardened runtime) that forbids executable memory",
+        ),
+        (Call::Lock, Errno::NOMEM | Errno::AGAIN | Errno::PERM) => {
+            Some("usually a limit on locked memory (RLIMIT_MEMLOCK: see `ulimit -l`)")
+        }
+        _ => None,
+    }
+}
+
+/// Memory is found at the first touch, not at the commit: waiting changes nothing.
+pub(super) const fn may_pass(_code: i32) -> bool {
+    false
+}
+
+pub(super) fn page_size() -> usize {
+    rustix::param::page_size()
+}
+
+pub(super) fn granularity() -> usize {
+    page_size()
+}
+
+pub(super) fn unsupported(protection: Protection) -> Option<&'static str> {
+    let windows_only = [
+        (Protection::GUARD, "Protection::GUARD"),
+        (Protection::NO_CACHE, "Protection::NO_CACHE"),
+        (Protection::WRITE_COMBINE, "Protection::WRITE_COMBINE"),
+        (Protection::TARGETS_INVALID, "Protection::TARGETS_INVALID"),
+    ];
+    if let Some((_, name)) = windows_only.iter().find(|(flag, _)| protection.intersects(*flag)) {
+        return Some(name);
+    }
+    // https://developer.apple.com/documentation/apple-silicon/porting-just-in-time-compilers-to-apple-silicon
+    if cfg!(all(target_vendor = "apple", target_arch = "aarch64"))
+        && protection.contains(Protection::READ_WRITE_EXECUTE)
+    {
+        return Some("Protection::READ_WRITE_EXECUTE");
+    }
+    if protection.is_executable() && !CAN_FLUSH {
+        return Some("an executable protection");
+    }
+    None
+}
+
+pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError> {
+    let address = at.map_or(0, NonZeroUsize::get);
+    let refused = |errno: Errno| OsError::new(Call::Reserve, size, errno.raw_os_error());
+    let flags = if at.is_some() { AT } else { RESERVE };
+    let hint = ptr::without_provenance_mut(address);
+    // SAFETY: a new mapping; no flag that replaces one is set.
+    let start = unsafe { mm::mmap_anonymous(hint, size, ProtFlags::empty(), flags) }.map_err(refused)?;
+    let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| refused(Errno::NOMEM))?;
+    if at.is_some_and(|at| start.addr() != at) {
+        // SAFETY: the mapping was made above and nobody knows of it.
+        unsafe { mm::munmap(start.as_ptr().cast(), size) }.map_err(refused)?;
+        return Err(refused(Errno::EXIST));
+    }
+    Ok(start)
+}
+
+fn prot_flags(protection: Protection) -> MprotectFlags {
+    let mut flags = MprotectFlags::empty();
+    flags.set(MprotectFlags::READ, protection.contains(Protection::READ));
+    flags.set(MprotectFlags::WRITE, protection.contains(Protection::READ_WRITE));
+    flags.set(MprotectFlags::EXEC, protection.contains(Protection::EXECUTE));
+    flags
+}
+
+unsafe fn mprotect(call: Call, start: NonNull<u8>, len: usize, flags: MprotectFlags) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    unsafe { mm::mprotect(start.as_ptr().cast(), len, flags) }
+        .map_err(|errno| OsError::new(call, len, errno.raw_os_error()))
+}
+
+pub(super) unsafe fn commit(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    unsafe { mprotect(Call::Commit, start, len, prot_flags(protection)) }
+}
+
+/// On Linux `MADV_DONTNEED` frees private pages at once, and they read as zero afterwards
+/// (<https://man7.org/linux/man-pages/man2/madvise.2.html>). A fresh mapping in place of the old would do the same,
+/// but a failure half way leaves a hole that another thread may be given.
+const DECOMMIT_BY_MPROTECT: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's; should the second call fail, the pages are still committed, and zero.
+    unsafe {
+        discard(start, len)?;
+        mprotect(Call::Decommit, start, len, MprotectFlags::empty())
+    }
+}
+
+/// Elsewhere advice promises neither zeroes nor memory: only a fresh mapping does.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    let flags = RESERVE.union(MapFlags::FIXED);
+    // SAFETY: the caller owns the range that is replaced.
+    unsafe { mm::mmap_anonymous(start.as_ptr().cast(), len, ProtFlags::empty(), flags) }
+        .map(drop)
+        .map_err(|errno| OsError::new(Call::Decommit, len, errno.raw_os_error()))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const DISCARD: Advice = Advice::LinuxDontNeed;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const DISCARD: Advice = Advice::DontNeed;
+
+pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    unsafe { mm::madvise(start.as_ptr().cast(), len, DISCARD) }
+        .map_err(|errno| OsError::new(Call::Discard, len, errno.raw_os_error()))
+}
+
+pub(super) unsafe fn protect(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    unsafe { mprotect(Call::Protect, start, len, prot_flags(protection)) }
+}
+
+pub(super) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    unsafe { mm::munmap(start.as_ptr().cast(), len) }
+        .map_err(|errno| OsError::new(Call::Release, len, errno.raw_os_error()))
+}
+
+pub(super) unsafe fn lock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    unsafe { mm::mlock(start.as_ptr().cast(), len) }
+        .map_err(|errno| OsError::new(Call::Lock, len, errno.raw_os_error()))
+}
+
+/// Whether code can be made visible to instruction fetch here.
+const CAN_FLUSH: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+
+/// x86 keeps instruction fetch coherent with stores.
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe fn flush_instruction_cache(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
+    Ok(())
+}
+
+#[cfg(all(target_arch = "aarch64", target_vendor = "apple"))]
+pub(super) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    unsafe extern "C" {
+        // `man 3 sys_icache_invalidate`, in libSystem.
+        fn sys_icache_invalidate(start: *mut std::ffi::c_void, len: usize);
+    }
+    // SAFETY: the caller owns the range.
+    unsafe { sys_icache_invalidate(start.as_ptr().cast(), len) };
+    Ok(())
+}
+
+/// Arm Architecture Reference Manual for A-profile, "Synchronization and coherency issues between data and instruction
+/// accesses": clean the data cache to the point of unification, then invalidate the instruction cache.
+#[cfg(all(target_arch = "aarch64", not(target_vendor = "apple")))]
+pub(super) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    use std::arch::asm;
+    let cache_type: u64;
+    // SAFETY: CTR_EL0 may be read here; kernels that trap it emulate it.
+    unsafe { asm!("mrs {}, ctr_el0", out(reg) cache_type, options(nomem, nostack, preserves_flags)) };
+    let line = |log2_words: u64| 4_usize << (log2_words & 0xf);
+    let end = start.addr().get() + len;
+    let lines = |size: usize| (start.addr().get() & !(size - 1)..end).step_by(size);
+    // SAFETY: cache maintenance by address, on pages that the caller can read.
+    unsafe {
+        for address in lines(line(cache_type >> 16)) {
+            asm!("dc cvau, {}", in(reg) address, options(nostack, preserves_flags));
+        }
+        asm!("dsb ish", options(nostack, preserves_flags));
+        for address in lines(line(cache_type)) {
+            asm!("ic ivau, {}", in(reg) address, options(nostack, preserves_flags));
+        }
+        asm!("dsb ish", "isb", options(nostack, preserves_flags));
+    }
+    Ok(())
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(super) unsafe fn flush_instruction_cache(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Windows: `VirtualAlloc` and its kin, through `windows-sys`.
+//! <https://learn.microsoft.com/windows/win32/memory/virtual-memory-functions>
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "error codes are u32 here and i32 in std"
+)]
+
+use std::num::NonZeroUsize;
+use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
+
+use windows_sys::Win32::Foundation::{
+    ERROR_COMMITMENT_LIMIT, ERROR_DYNAMIC_CODE_BLOCKED, ERROR_INVALID_ADDRESS, ERROR_INVALID_PARAMETER,
+    ERROR_NOT_ENOUGH_MEMORY, ERROR_WORKING_SET_QUOTA, GetLastError,
+};
+use windows_sys::Win32::System::Diagnostics::Debug::FlushInstructionCache;
+use windows_sys::Win32::System::Memory::{
+    MEM_COMMIT, MEM_DECOMMIT, MEM_RELEASE, MEM_RESERVE, MEM_RESET, PAGE_NOACCESS, PAGE_READWRITE,
+    VirtualAlloc, VirtualFree, VirtualLock, VirtualProtect,
+};
+use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
+
+use super::{Call, OsError};
+use crate::protection::Protection;
+
+pub(super) const TAKEN: i32 = ERROR_INVALID_ADDRESS as i32;
+
+#[cfg(test)]
+pub(super) const OUT_OF_MEMORY: i32 = ERROR_NOT_ENOUGH_MEMORY as i32;
+
+pub(super) fn name_of(call: Call) -> &'static str {
+    match call {
+        Call::Reserve => "VirtualAlloc(MEM_RESERVE)",
+        Call::Commit => "VirtualAlloc(MEM_COMMIT)",
+        Call::Decommit => "VirtualFree(MEM_DECOMMIT)",
+        Call::Discard => "VirtualAlloc(MEM_RESET)",
+        Call::Protect => "VirtualProtect",
+        Call::Release => "VirtualFree(MEM_RELEASE)",
+        Call::Lock => "VirtualLock",
+        Call::FlushInstructionCache => "FlushInstructionCache",
+    }
+}
+
+/// <https://learn.microsoft.com/windows/win32/debug/system-error-codes>
+pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
+    match (call, code as u32) {
+        (Call::Reserve, ERROR_NOT_ENOUGH_MEMORY | ERROR_INVALID_PARAMETER) => {
+            Some("usually a size beyond the address space of the process, or no free range that large in it")
+        }
+        (Call::Commit, ERROR_COMMITMENT_LIMIT | ERROR_NOT_ENOUGH_MEMORY) => Some(
+            "usually the commit charge of the system, or of the job, is at its limit: memory and page files together",
+        ),
+        (Call::Commit | Call::Protect, ERROR_DYNAMIC_CODE_BLOCKED) => {
+            Some("the process runs under Arbitrary Code Guard, which forbids new executable memory")
+        }
+        (Call::Lock, ERROR_WORKING_SET_QUOTA) => {
+            Some("usually the minimum working set is too small: see SetProcessWorkingSetSize")
+        }
+        _ => None,
+    }
+}
+
+/// A page file that may grow does so after the refusal.
+pub(super) const fn may_pass(code: i32) -> bool {
+    code as u32 == ERROR_COMMITMENT_LIMIT
+}
+
+fn system_info() -> &'static SYSTEM_INFO {
+    static INFO: OnceLock<Info> = OnceLock::new();
+    struct Info(SYSTEM_INFO);
+    // SAFETY: plain numbers, and addresses that nobody follows.
+    unsafe impl Send for Info {}
+    // SAFETY: as above.
+    unsafe impl Sync for Info {}
+    &INFO
+        .get_or_init(|| {
+            let mut info = SYSTEM_INFO::default();
+            // SAFETY: `info` is a place for the answer.
+            unsafe { GetSystemInfo(&raw mut info) };
+            Info(info)
+        })
+        .0
+}
+
+pub(super) fn page_size() -> usize {
+    system_info().dwPageSize as usize
+}
+
+pub(super) fn granularity() -> usize {
+    system_info().dwAllocationGranularity as usize
+}
+
+pub(super) const fn unsupported(_: Protection) -> Option<&'static str> {
+    None
+}
+
+/// The number for a protection; [`Protection::to_win32`] was asked when the region was built.
+fn page_flags(protection: Protection) -> u32 {
+    protection.to_win32().unwrap_or(PAGE_NOACCESS)
+}
+
+fn last_error(call: Call, size: usize) -> OsError {
+    // SAFETY: no precondition.
+    OsError::new(call, size, unsafe { GetLastError() } as i32)
+}
+
+/// An answer that is zero for failure.
+fn checked(answer: i32, call: Call, len: usize) -> Result<(), OsError> {
+    if answer == 0 { Err(last_error(call, len)) } else { Ok(()) }
+}
+
+pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError> {
+    let address = at.map_or(0, NonZeroUsize::get);
+    // SAFETY: a new reservation never replaces another.
+    let start = unsafe { VirtualAlloc(ptr::without_provenance(address), size, MEM_RESERVE, PAGE_NOACCESS) };
+    NonNull::new(start.cast()).ok_or_else(|| last_error(Call::Reserve, size))
+}
+
+pub(super) unsafe fn commit(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    let committed = unsafe { VirtualAlloc(start.as_ptr().cast(), len, MEM_COMMIT, page_flags(protection)) };
+    checked(i32::from(!committed.is_null()), Call::Commit, len)
+}
+
+pub(super) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    checked(unsafe { VirtualFree(start.as_ptr().cast(), len, MEM_DECOMMIT) }, Call::Decommit, len)
+}
+
+/// `MEM_RESET` needs a valid protection and ignores it.
+pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    let reset = unsafe { VirtualAlloc(start.as_ptr().cast(), len, MEM_RESET, PAGE_READWRITE) };
+    checked(i32::from(!reset.is_null()), Call::Discard, len)
+}
+
+pub(super) unsafe fn protect(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
+    let mut before = 0;
+    // SAFETY: the caller's; `before` is a place for the answer.
+    let done = unsafe { VirtualProtect(start.as_ptr().cast(), len, page_flags(protection), &raw mut before) };
+    checked(done, Call::Protect, len)
+}
+
+/// `MEM_RELEASE` takes a size of 0, and fails with any other.
+pub(super) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    checked(unsafe { VirtualFree(start.as_ptr().cast(), 0, MEM_RELEASE) }, Call::Release, len)
+}
+
+pub(super) unsafe fn lock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    checked(unsafe { VirtualLock(start.as_ptr().cast(), len) }, Call::Lock, len)
+}
+
+pub(super) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the pseudo-handle of this process needs no closing; the range is the caller's.
+    let flushed = unsafe { FlushInstructionCache(GetCurrentProcess(), start.as_ptr().cast(), len) };
+    checked(flushed, Call::FlushInstructionCache, len)
+}

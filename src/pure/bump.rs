@@ -1,0 +1,101 @@
+//! Cursor arithmetic: where a block goes, given where the last one ended.
+//!
+//! Addresses of a reservation are at most `isize::MAX` (user space ends far below, and
+//! [`Region`](crate::vm::Region) checks it), which is why the unchecked forms cannot wrap.
+
+/// A block that has found its place: `start` is aligned, `end` is the cursor after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// Places `size` bytes at the first multiple of `align` that is not below `cursor`, or says `None`
+/// when they would pass `limit`. Any numbers may be given; `align` must be a power of two.
+pub(crate) fn place(cursor: usize, size: usize, align: usize, limit: usize) -> Option<Block> {
+    debug_assert!(align.is_power_of_two());
+    let start = cursor.checked_add(align - 1)? & align.wrapping_neg();
+    let end = start.checked_add(size)?;
+    (end <= limit).then_some(Block { start, end })
+}
+
+/// The end of a value whose size is a multiple of its alignment, as every Rust type's is: one
+/// rounding instead of two, and the value starts at `end - size`.
+///
+/// `cursor` and `size + align - 1` must each be at most `isize::MAX`, so that the sum fits.
+#[inline(always)]
+pub(crate) const fn end_of_value(cursor: usize, size: usize, align: usize) -> usize {
+    debug_assert!(align.is_power_of_two() && size % align == 0);
+    (cursor + size + (align - 1)) & align.wrapping_neg()
+}
+
+/// Places a block whose size need not be a multiple of its alignment, without a check.
+///
+/// `cursor` and `size + align - 1` must each be at most `isize::MAX`, as [`std::alloc::Layout`]
+/// promises of its size and alignment.
+#[inline(always)]
+pub(crate) const fn place_layout(cursor: usize, size: usize, align: usize) -> Block {
+    debug_assert!(align.is_power_of_two());
+    let start = (cursor + (align - 1)) & align.wrapping_neg();
+    Block { start, end: start + size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The obvious definition: try every address in turn.
+    fn slow(cursor: usize, size: usize, align: usize, limit: usize) -> Option<Block> {
+        (cursor..=limit)
+            .find(|start| start % align == 0)
+            .map(|start| Block { start, end: start + size })
+            .filter(|block| block.end <= limit)
+    }
+
+    #[test]
+    fn every_small_case_agrees_with_the_obvious_definition() {
+        for align in [1, 2, 4, 8, 16, 32] {
+            for limit in 0..40 {
+                for cursor in 0..=limit {
+                    for size in 0..48 {
+                        let expected = slow(cursor, size, align, limit);
+                        assert_eq!(
+                            place(cursor, size, align, limit),
+                            expected,
+                            "cursor {cursor} size {size} align {align} limit {limit}"
+                        );
+                        let unlimited = slow(cursor, size, align, 1000).unwrap();
+                        assert_eq!(place_layout(cursor, size, align), unlimited);
+                        if size % align == 0 {
+                            assert_eq!(end_of_value(cursor, size, align), unlimited.end);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn huge_numbers_are_refused_and_never_wrap() {
+        let limit = isize::MAX as usize;
+        for cursor in [1, 4096, limit - 1, limit] {
+            for align in [1, 2, 1 << 62, 1 << 63] {
+                for size in [limit + 1, usize::MAX - 4095, usize::MAX] {
+                    assert_eq!(place(cursor, size, align, limit), None, "{cursor} {size} {align}");
+                }
+            }
+            assert_eq!(place(cursor, 0, 1 << 63, limit), None, "no multiple of 2^63 but 0 is in reach");
+        }
+        assert_eq!(place(limit, 0, 1, limit), Some(Block { start: limit, end: limit }));
+        assert_eq!(place(limit - 1, 1, 1, limit), Some(Block { start: limit - 1, end: limit }));
+        assert_eq!(place(usize::MAX, 0, 2, usize::MAX), None, "rounding up would wrap");
+    }
+
+    #[test]
+    fn the_unchecked_forms_hold_at_the_edge_of_their_contract() {
+        let edge = isize::MAX as usize;
+        assert_eq!(end_of_value(edge, edge, 1), usize::MAX - 1);
+        assert_eq!(place_layout(edge, edge, 1), Block { start: edge, end: usize::MAX - 1 });
+        assert_eq!(end_of_value(edge, 1 << 62, 1 << 62), (1 << 63) + (1 << 62));
+    }
+}
