@@ -1,6 +1,6 @@
 //! What to reserve, and how: the ways to make a `Mallocator`.
 
-use crate::error::Error;
+use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
 use crate::os;
 use crate::protection::Protection;
@@ -115,10 +115,9 @@ impl Builder {
     /// ```
     /// use mallocator::Mallocator;
     ///
-    /// let here = main as fn() as *const ();
-    /// let arena = Mallocator::builder().size(1 << 20).near(here, i32::MAX as usize).build()?;
-    /// assert!(arena.base().addr().get().abs_diff(here.addr()) <= i32::MAX as usize);
-    /// # fn main() {}
+    /// let callee = i32::abs as fn(i32) -> i32 as *const ();
+    /// let arena = Mallocator::builder().size(1 << 20).near(callee, i32::MAX as usize).build()?;
+    /// assert!(arena.base().addr().get().abs_diff(callee.addr()) <= i32::MAX as usize);
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn near<T: ?Sized>(mut self, ptr: *const T, max_distance: usize) -> Self {
@@ -213,7 +212,7 @@ impl Mallocator {
     /// ```
     #[track_caller]
     pub fn growing() -> Self {
-        Self::try_growing().unwrap_or_else(|error| error.refuse())
+        granted(Self::try_growing())
     }
 
     /// [`growing`](Self::growing) that returns the error.

@@ -127,13 +127,19 @@ pub enum Error {
 
 const _: () = assert!(size_of::<Error>() <= 24);
 
-impl Error {
-    /// Ends an infallible method.
+/// What an infallible method makes of its fallible twin: it panics with the message, at the line of the caller.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn granted<T>(outcome: Result<T, Error>) -> T {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    pub(crate) fn refuse(self) -> ! {
-        panic!("{self}")
+    fn refuse(error: Error) -> ! {
+        panic!("{error}")
+    }
+    match outcome {
+        Ok(value) => value,
+        Err(error) => refuse(error),
     }
 }
 
@@ -202,7 +208,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::CharacterDoesNotFit { character, index, width } => {
-                let (most, wider) = if width == 1 { ("FF", "u16") } else { ("FFFF", "u32") };
+                let (most, wider) = if width == 1 { ("00FF", "u16") } else { ("FFFF", "u32") };
                 write!(f, "{character:?} (U+{:04X}) at byte {index} of the text ", u32::from(character))?;
                 write!(f, "does not fit a unit of {width} bytes, which holds U+0000 to U+{most}; use {wider}")
             }

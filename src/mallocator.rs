@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-use crate::error::Error;
+use crate::error::{Error, granted};
 use crate::protection::Protection;
 use crate::pure::bump::{self, Block};
 use crate::vm::{Placement, Region};
@@ -213,7 +213,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        self.try_alloc_layout(layout).unwrap_or_else(|error| error.refuse())
+        granted(self.try_alloc_layout(layout))
     }
 
     /// [`alloc_layout`](Self::alloc_layout) that returns the error.

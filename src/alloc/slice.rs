@@ -3,7 +3,7 @@
 use std::alloc::Layout;
 use std::slice;
 
-use crate::error::Error;
+use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
 
 impl Mallocator {
@@ -22,7 +22,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_slice_copy<T: Copy>(&self, source: &[T]) -> &mut [T] {
-        self.try_alloc_slice_copy(source).unwrap_or_else(|error| error.refuse())
+        granted(self.try_alloc_slice_copy(source))
     }
 
     /// [`alloc_slice_copy`](Self::alloc_slice_copy) that returns the error.

@@ -1,6 +1,6 @@
 //! Text as Rust has it: UTF-8.
 
-use crate::error::Error;
+use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
 
 impl Mallocator {
@@ -19,7 +19,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_str(&self, text: &str) -> &mut str {
-        self.try_alloc_str(text).unwrap_or_else(|error| error.refuse())
+        granted(self.try_alloc_str(text))
     }
 
     /// [`alloc_str`](Self::alloc_str) that returns the error.

@@ -1,6 +1,6 @@
 //! Values.
 
-use crate::error::Error;
+use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
 
 impl Mallocator {
@@ -19,7 +19,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc<T>(&self, value: T) -> &mut T {
-        self.try_alloc(value).unwrap_or_else(|error| error.refuse())
+        granted(self.try_alloc(value))
     }
 
     /// [`alloc`](Self::alloc) that returns the error. The value is dropped then.
@@ -62,7 +62,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> &mut T {
-        self.try_alloc_with(make).unwrap_or_else(|error| error.refuse())
+        granted(self.try_alloc_with(make))
     }
 
     /// [`alloc_with`](Self::alloc_with) that returns the error. `make` is not called then.

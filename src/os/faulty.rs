@@ -168,8 +168,8 @@ mod tests {
             }
             arena.reset();
             for protection in [Protection::EXECUTE, Protection::READ_WRITE] {
-                // SAFETY: as above.
                 step(&mut arena, &mut errors, |arena| {
+                    // SAFETY: as above.
                     unsafe { arena.protect(1..page, protection) }.map(drop)
                 });
             }

@@ -4,13 +4,13 @@ use mallocator::Mallocator;
 
 /// What a caller of `alloc` runs.
 #[unsafe(no_mangle)]
-pub fn probe_alloc(arena: &Mallocator, value: u64) -> &mut u64 {
+pub extern "Rust" fn probe_alloc(arena: &Mallocator, value: u64) -> &mut u64 {
     arena.alloc(value)
 }
 
 /// What a caller of `try_alloc` runs.
 #[unsafe(no_mangle)]
-pub fn probe_try_alloc(arena: &Mallocator, value: u64) -> &mut u64 {
+pub extern "Rust" fn probe_try_alloc(arena: &Mallocator, value: u64) -> &mut u64 {
     match arena.try_alloc(value) {
         Ok(reference) => reference,
         Err(_) => std::process::abort(),

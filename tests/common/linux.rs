@@ -1,0 +1,74 @@
+//! Facts from `/proc`, and the address of a fault.
+
+use std::fs;
+use std::mem::MaybeUninit;
+
+use mallocator::Protection;
+
+use super::Page;
+
+/// The state of the page at `address`, from `/proc/self/maps`.
+pub fn page_at(address: usize) -> Page {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    for line in maps.lines() {
+        let mut fields = line.split_ascii_whitespace();
+        let (start, end) = fields.next().unwrap().split_once('-').unwrap();
+        let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+        if (number(start)..number(end)).contains(&address) {
+            let flags = fields.next().unwrap();
+            return match &flags[..3] {
+                "---" => Page::Inaccessible,
+                "r--" => Page::Accessible(Protection::READ),
+                "rw-" => Page::Accessible(Protection::READ_WRITE),
+                "--x" => Page::Accessible(Protection::EXECUTE),
+                "r-x" => Page::Accessible(Protection::READ_EXECUTE),
+                "rwx" => Page::Accessible(Protection::READ_WRITE_EXECUTE),
+                other => panic!("{other}"),
+            };
+        }
+    }
+    Page::Free
+}
+
+/// The resident memory of the process in bytes, page tables included.
+pub fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let kibibytes = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_ascii_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
+    };
+    (kibibytes("VmRSS:") + kibibytes("VmPTE:")) * 1024
+}
+
+/// From here on, a fault prints its address before it kills the process as it would have.
+pub fn announce_faults() {
+    extern "C" fn announce(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        let mut line = *b"faulted at 0x0000000000000000\n";
+        // SAFETY: the kernel hands over the information about the fault.
+        let mut address = unsafe { (*info).si_addr() }.addr();
+        for digit in line[13..29].iter_mut().rev() {
+            *digit = b"0123456789abcdef"[address % 16];
+            address /= 16;
+        }
+        // SAFETY: only calls that are allowed in a signal handler; the fault happens again after it and is deadly.
+        unsafe {
+            libc::write(1, line.as_ptr().cast(), line.len());
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+    // SAFETY: a valid handler.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        action.sa_sigaction = announce as extern "C" fn(_, _, _) as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            assert_eq!(libc::sigaction(signal, &raw const action, std::ptr::null_mut()), 0);
+        }
+    }
+}
+
+/// Whether a process ended as one does that touches what it may not.
+pub fn died_of_a_fault(status: std::process::ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    matches!(status.signal(), Some(libc::SIGSEGV | libc::SIGBUS))
+}

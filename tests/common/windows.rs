@@ -1,0 +1,63 @@
+//! Facts from `VirtualQuery` and the process counters, and the address of a fault.
+
+use mallocator::Protection;
+use windows_sys::Win32::Foundation::{EXCEPTION_ACCESS_VIOLATION, STATUS_GUARD_PAGE_VIOLATION};
+use windows_sys::Win32::System::Diagnostics::Debug::{
+    AddVectoredExceptionHandler, EXCEPTION_POINTERS, SEM_NOGPFAULTERRORBOX, SetErrorMode,
+};
+use windows_sys::Win32::System::Memory::{
+    MEM_COMMIT, MEM_FREE, MEM_RESERVE, MEMORY_BASIC_INFORMATION, PAGE_NOACCESS, VirtualQuery,
+};
+use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
+
+use super::Page;
+
+/// The state of the page at `address`, from `VirtualQuery`.
+pub fn page_at(address: usize) -> Page {
+    let mut info = MEMORY_BASIC_INFORMATION::default();
+    // SAFETY: `info` is a place for the answer; the address is only asked about.
+    let answered =
+        unsafe { VirtualQuery(std::ptr::without_provenance(address), &raw mut info, size_of_val(&info)) };
+    assert_ne!(answered, 0);
+    match info.State {
+        MEM_FREE => Page::Free,
+        MEM_RESERVE => Page::Inaccessible,
+        MEM_COMMIT if info.Protect == PAGE_NOACCESS => Page::Inaccessible,
+        MEM_COMMIT => Page::Accessible(Protection::from_win32(info.Protect).unwrap()),
+        other => panic!("{other:#x}"),
+    }
+}
+
+/// The resident memory of the process in bytes.
+pub fn resident() -> usize {
+    let mut counters = PROCESS_MEMORY_COUNTERS::default();
+    // SAFETY: `counters` is a place for the answer.
+    let done = unsafe {
+        K32GetProcessMemoryInfo(GetCurrentProcess(), &raw mut counters, size_of_val(&counters) as u32)
+    };
+    assert_ne!(done, 0);
+    counters.WorkingSetSize
+}
+
+/// From here on, a fault prints its address before it kills the process as it would have.
+pub fn announce_faults() {
+    unsafe extern "system" fn announce(info: *mut EXCEPTION_POINTERS) -> i32 {
+        // SAFETY: the system hands over the record of the exception.
+        let record = unsafe { &*(*info).ExceptionRecord };
+        if [EXCEPTION_ACCESS_VIOLATION, STATUS_GUARD_PAGE_VIOLATION].contains(&record.ExceptionCode) {
+            println!("faulted at {:#x}", record.ExceptionInformation[1]);
+        }
+        0 // EXCEPTION_CONTINUE_SEARCH
+    }
+    // SAFETY: a valid handler. No debugger is to be started for the fault.
+    unsafe {
+        SetErrorMode(SEM_NOGPFAULTERRORBOX);
+        assert!(!AddVectoredExceptionHandler(1, Some(announce)).is_null());
+    }
+}
+
+/// Whether a process ended as one does that touches what it may not.
+pub fn died_of_a_fault(status: std::process::ExitStatus) -> bool {
+    status.code() == Some(EXCEPTION_ACCESS_VIOLATION)
+}
