@@ -210,7 +210,7 @@ impl fmt::Display for Error {
             Self::CharacterDoesNotFit { character, index, width } => {
                 let (most, wider) = if width == 1 { ("00FF", "u16") } else { ("FFFF", "u32") };
                 write!(f, "{character:?} (U+{:04X}) at byte {index} of the text ", u32::from(character))?;
-                write!(f, "does not fit a unit of {width} bytes, which holds U+0000 to U+{most}; use {wider}")
+                write!(f, "does not fit a {width}-byte unit, which holds U+0000 to U+{most}; use {wider}")
             }
             Self::InvalidWidth { width } => {
                 write!(f, "code units of {width} bytes were asked for, but they have 1, 2 or 4")

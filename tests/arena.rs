@@ -195,7 +195,7 @@ fn errors_are_small_and_every_message_has_its_numbers() {
         (Error::NotWritable { protection: Protection::READ }, &["READ", "alloc_raw"]),
         (
             Error::CharacterDoesNotFit { character: '😀', index: 4, width: 2 },
-            &["'😀' (U+1F600) at byte 4", "2 bytes", "U+FFFF", "u32"],
+            &["'😀' (U+1F600) at byte 4", "2-byte unit", "U+FFFF", "u32"],
         ),
         (Error::CharacterDoesNotFit { character: '€', index: 4, width: 1 }, &["U+00FF", "u16"]),
         (Error::InvalidWidth { width: 3 }, &["3 bytes", "1, 2 or 4"]),

@@ -12,10 +12,15 @@ fn reserving_64_gib_costs_under_1_mib() {
     alone("reserving_64_gib_costs_under_1_mib", || {
         drop(Mallocator::new().unwrap());
         let before = resident();
+        common::reserve_bare(64 << 30);
+        let bare = resident().saturating_sub(before);
+        let before = resident();
         let arena = Mallocator::with_size(64 << 30).unwrap();
         *arena.alloc(1) += 1;
         let cost = resident().saturating_sub(before);
-        assert!(cost < MIB, "{cost} bytes");
+        // Wine keeps a byte for every page that is reserved, 16 MiB here. Linux keeps nothing.
+        assert!(cost < MIB + bare, "{cost} bytes, and {bare} for the bare reservation");
+        assert!(cfg!(windows) || bare < 16 << 10, "{bare}");
         assert_eq!((arena.size(), arena.available()), (64 << 30, (64 << 30) - 4));
         assert!(arena.committed() < MIB);
         check_pages(&arena);

@@ -18,9 +18,9 @@ const RESERVE: MapFlags = MapFlags::PRIVATE;
 
 /// Plain `MAP_FIXED` replaces what is there. Linux 4.17 and later can refuse instead; older kernels and other
 /// systems take the address as a hint and may return another, which `reserve` gives back.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const AT: MapFlags = RESERVE.union(MapFlags::FIXED_NOREPLACE);
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 const AT: MapFlags = RESERVE;
 
 pub(super) const TAKEN: i32 = Errno::EXIST.raw_os_error();

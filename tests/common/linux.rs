@@ -40,6 +40,14 @@ pub fn resident() -> usize {
     (kibibytes("VmRSS:") + kibibytes("VmPTE:")) * 1024
 }
 
+/// Reserves address space as the library does, for as long as the process lives.
+pub fn reserve_bare(size: usize) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
+    assert_ne!(start, libc::MAP_FAILED);
+}
+
 /// From here on, a fault prints its address before it kills the process as it would have.
 pub fn announce_faults() {
     extern "C" fn announce(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 pub use children::{alone, dies};
 use mallocator::{Mallocator, Protection};
-pub use system::{page_at, resident};
+pub use system::{page_at, reserve_bare, resident};
 
 /// What the operating system says of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use windows_sys::Win32::System::Diagnostics::Debug::{
     AddVectoredExceptionHandler, EXCEPTION_POINTERS, SEM_NOGPFAULTERRORBOX, SetErrorMode,
 };
 use windows_sys::Win32::System::Memory::{
-    MEM_COMMIT, MEM_FREE, MEM_RESERVE, MEMORY_BASIC_INFORMATION, PAGE_NOACCESS, VirtualQuery,
+    MEM_COMMIT, MEM_FREE, MEM_RESERVE, MEMORY_BASIC_INFORMATION, PAGE_NOACCESS, VirtualAlloc, VirtualQuery,
 };
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
@@ -38,6 +38,13 @@ pub fn resident() -> usize {
     };
     assert_ne!(done, 0);
     counters.WorkingSetSize
+}
+
+/// Reserves address space as the library does, for as long as the process lives.
+pub fn reserve_bare(size: usize) {
+    // SAFETY: a new reservation.
+    let start = unsafe { VirtualAlloc(std::ptr::null(), size, MEM_RESERVE, PAGE_NOACCESS) };
+    assert!(!start.is_null());
 }
 
 /// From here on, a fault prints its address before it kills the process as it would have.

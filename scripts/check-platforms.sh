@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Checks the platforms that are not at hand: the library compiles for macOS, FreeBSD and Android, says clearly that it
+# cannot for others, and its tests pass on aarch64 Linux, under qemu. std is built from source by Debian's Rust.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/debian.sh
+
+need rustc-web rust-web-src cargo-web gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=target/platforms
+cargo=/usr/bin/cargo
+
+for target in aarch64-apple-darwin x86_64-unknown-freebsd aarch64-linux-android; do
+    echo "== $target"
+    $cargo check --quiet -Zbuild-std --target $target --lib
+done
+
+# Neither Unix nor Windows; and Unix with 32 bits: one error each, and it says why.
+for refusal in "wasm32-unknown-unknown 64-bit target" "wasm64-unknown-unknown Unix and Windows only" \
+    "armv7-unknown-linux-gnueabihf 64-bit target"; do
+    read -r target reason <<<"$refusal"
+    echo "== $target is refused"
+    if $cargo check --quiet -Zbuild-std=core,alloc,std,panic_abort --target "$target" --lib 2>target/refusal.txt; then
+        echo "mallocator compiled for $target" >&2
+        exit 1
+    fi
+    grep -qF "$reason" target/refusal.txt || { cat target/refusal.txt; exit 1; }
+done
+
+# Tests that pass on a processor and cannot under qemu, each with its reason.
+not_under_qemu=(
+)
+skips=()
+for test in "${not_under_qemu[@]}"; do skips+=(--skip "$test"); done
+echo "== aarch64-unknown-linux-gnu, under qemu"
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+$cargo test --no-fail-fast -Zbuild-std --target aarch64-unknown-linux-gnu "$@" -- "${skips[@]}"
