@@ -57,14 +57,14 @@ fn main() -> Result<(), Error> {
     println!("the code at offset {} says 40 + 2 = {}", arena.offset_of(code).unwrap_or(0), unsafe {
         add(40, 2)
     });
-    refused("a write to it", arena.try_alloc(1_u8));
+    refused("a write to it", &arena.try_alloc(1_u8));
 
     heading("5. Refusals: an error that says what to do, and nothing has moved");
     let small = Mallocator::new()?;
     small.alloc_str("kept");
-    refused("100 000 bytes out of 64 KiB", small.try_alloc_bytes(&[0; 100_000]));
-    refused("alloc_byte_string(\"12 g4\")", small.alloc_byte_string("12 g4"));
-    refused("alloc_string::<u8>(\"5 €\")", small.alloc_string::<u8>("5 €"));
+    refused("100 000 bytes out of 64 KiB", &small.try_alloc_bytes(&[0; 100_000]));
+    refused("alloc_byte_string(\"12 g4\")", &small.alloc_byte_string("12 g4"));
+    refused("alloc_string::<u8>(\"5 €\")", &small.alloc_string::<u8>("5 €"));
     println!("\nused before and after: {} bytes", small.used());
 
     heading("6. Free: everything at once");
@@ -78,7 +78,7 @@ fn heading(text: &str) {
     println!("\n== {text}\n");
 }
 
-fn refused<T>(what: &str, outcome: Result<T, Error>) {
+fn refused<T>(what: &str, outcome: &Result<T, Error>) {
     match outcome {
         Ok(_) => println!("{what}: granted, which it should not have been"),
         Err(error) => println!("{what}:\n    {error}"),

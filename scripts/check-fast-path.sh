@@ -6,15 +6,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 most=8
 
-rm -f target/release/examples/fast_path-*.s
+export CARGO_TARGET_DIR=target/fast-path
 cargo rustc --quiet --release --example fast_path -- --emit asm -C codegen-units=1 -C debuginfo=0
+assembly=$(ls -t target/fast-path/release/examples/fast_path-*.s | head -n 1)
 for probe in probe_alloc probe_try_alloc; do
     path=$(awk -v probe="$probe:" '
         $0 == probe { inside = 1; next }
         !inside || $1 ~ /^[.#]/ || /:$/ { next }
         { print }
         $1 ~ /^ret/ { exit }
-    ' target/release/examples/fast_path-*.s)
+    ' "$assembly")
     # Everything up to the first return is straight line but for the one branch to the slow path.
     counted=$(grep -vE '^\s*(push|pop|ret|(add|sub)q\s+\$[0-9]+, %rsp)' <<<"$path" || true)
     count=$(grep -c . <<<"$counted" || true)
