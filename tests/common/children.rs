@@ -16,7 +16,16 @@ fn is_child(test: &str) -> bool {
 
 fn run(test: &str) -> Output {
     let executable = env::current_exe().unwrap();
-    let mut command = Command::new(executable);
+    // Where the tests themselves need an emulator to run, so do their children.
+    let runner = env::var("MALLOCATOR_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let mut command = match words.next() {
+        Some(emulator) => Command::new(emulator),
+        None => Command::new(&executable),
+    };
+    if !runner.is_empty() {
+        command.args(words).arg(&executable);
+    }
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, test);
     command.output().unwrap()
 }
