@@ -52,7 +52,7 @@ impl Bytes<'_> {
         let digit = |at: usize| ascii.get(at).and_then(|&byte| char::from(byte).to_digit(16));
         match (digit(self.at), digit(self.at + 1)) {
             #[expect(clippy::cast_possible_truncation, reason = "two digits of base 16 fit a byte")]
-            (Some(high), Some(low)) => Ok((high << 4 | low) as u8),
+            (Some(high), Some(low)) => Ok((high * 16 + low) as u8),
             (Some(_), None) => Err(HexError::HalfByte { digit: char::from(ascii[self.at]), index: self.at }),
             (None, _) if prefixed => Err(HexError::BarePrefix { index: prefix }),
             (None, _) => Err(HexError::Stranger { character: first, index: self.at }),
