@@ -93,8 +93,8 @@ impl Builder {
         self
     }
 
-    /// Reserve at exactly this address, which must be a multiple of [`allocation_granularity`]. What lives there is
-    /// never replaced.
+    /// Reserve at exactly this address, which must be a multiple of [`allocation_granularity`]. What lives there, or in
+    /// the page behind the range, which stays inaccessible, is never replaced.
     ///
     /// ```
     /// use mallocator::{Error, Mallocator};
@@ -111,6 +111,9 @@ impl Builder {
 
     /// Reserve where every byte lies within `max_distance` bytes of `ptr`: `i32::MAX` for what a 32-bit relative call
     /// is to reach. Only the address of `ptr` counts.
+    ///
+    /// Up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows). Stay away from the stack:
+    /// memory reserved in the range that it grows into ends its growth.
     ///
     /// ```
     /// use mallocator::Mallocator;
@@ -143,7 +146,7 @@ impl Builder {
     /// here and not at a later allocation.
     ///
     /// # Errors
-    /// - [`Error::InvalidSize`]: 0, or more than `isize::MAX` less two pages.
+    /// - [`Error::InvalidSize`]: 0, or more than any object may have.
     /// - [`Error::InvalidProtection`], [`Error::Unsupported`]: no such protection, or not on this platform.
     /// - [`Error::InvalidAddress`], [`Error::AddressInUse`], [`Error::OutOfReach`]: from [`at`](Self::at) and
     ///   [`near`](Self::near).

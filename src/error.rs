@@ -6,7 +6,8 @@ pub use crate::os::OsError;
 use crate::protection::Protection;
 pub use crate::protection::ProtectionError;
 
-/// Why a call was refused. Whatever the variant, the arena is as it was before the call.
+/// Why a call was refused. Whatever the variant, nothing was handed out, no protection changed, and the cursor is where
+/// it was, apart from what the caller's own closures and iterators allocated.
 ///
 /// It owns no heap memory and is at most 24 bytes, so that returning it costs the fast path nothing.
 ///
@@ -48,14 +49,14 @@ pub enum Error {
         /// What it must be a multiple of, in bytes: [`allocation_granularity`](crate::allocation_granularity).
         granularity: usize,
     },
-    /// Something else lives in the range that was to be reserved.
+    /// Something else lives in the range that was to be reserved, or in the page behind it.
     AddressInUse {
         /// The address asked for.
         address: usize,
         /// Bytes asked for there.
         size: usize,
     },
-    /// No free range lies wholly within the distance asked for.
+    /// No free range was found that lies wholly within the distance asked for.
     OutOfReach {
         /// The address to be near to.
         address: usize,
@@ -88,6 +89,13 @@ pub enum Error {
         /// The width asked for, in bytes.
         width: usize,
     },
+    /// A NUL inside a text that a NUL is to end.
+    InteriorNul {
+        /// Its byte index in the text.
+        index: usize,
+    },
+    /// An implementation of `Display`, `Debug` or another formatting trait returned an error.
+    Formatting,
     /// A character of a byte string is neither a hexadecimal digit, a prefix nor a separator.
     NotHex {
         /// The character.
@@ -214,6 +222,13 @@ impl fmt::Display for Error {
             }
             Self::InvalidWidth { width } => {
                 write!(f, "code units of {width} bytes were asked for, but they have 1, 2 or 4")
+            }
+            Self::InteriorNul { index } => {
+                write!(f, "byte {index} of the text is a NUL, which would end the C string there; ")?;
+                f.write_str("cut the text, or use alloc_string, which keeps it")
+            }
+            Self::Formatting => {
+                f.write_str("a formatting trait returned an error while its text was written")
             }
             Self::NotHex { character, index } => {
                 write!(f, "{character:?} at byte {index} of the text is no hexadecimal digit, no prefix ")?;

@@ -1,10 +1,15 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod alloc;
+mod allocator;
 mod builder;
+mod collections;
 mod error;
 mod mallocator;
 mod os;
+mod properties;
+mod protect;
 mod protection;
 mod pure;
 mod report;
@@ -12,8 +17,14 @@ mod scope;
 mod vm;
 
 pub use alloc::CodeUnit;
+pub use allocator_api2;
 pub use builder::{Builder, PAGE_GRANULARITY, allocation_granularity, page_size};
+pub use collections::{Box, Vec};
+#[cfg(feature = "hashbrown")]
+pub use collections::{HashMap, HashSet};
 pub use error::{Error, OsError, ProtectionError};
+#[cfg(feature = "hashbrown")]
+pub use hashbrown;
 pub use mallocator::Mallocator;
 pub use protection::Protection;
 pub use report::Report;

@@ -1,13 +1,16 @@
-//! The arena: a cursor that moves through a region, the fast path that moves it, and what can be read of it.
+//! The arena: a cursor that moves through a region, the fast path that moves it, and the slow path behind it.
+//!
+//! # Views
+//! What a scope is given is a `Mallocator` too: a view, on the stack of [`scope`](Mallocator::scope), with a cursor of its
+//! own that starts where its parent's stands. Owner and live views form a chain, and only its innermost member has a limit
+//! above 0. So the fast path of the others fails at no cost, and their slow path takes the memory from the innermost and
+//! *pins* it: each view on the way will leave its parent's cursor no lower than the end of what was taken.
 
 use std::alloc::Layout;
 use std::cell::Cell;
-use std::fmt;
-use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use crate::error::{Error, granted};
-use crate::protection::Protection;
 use crate::pure::bump::{self, Block};
 use crate::vm::{Placement, Region};
 
@@ -15,7 +18,7 @@ use crate::vm::{Placement, Region};
 ///
 /// It reserves the range once, commits memory as the cursor advances, hands out blocks by moving the cursor, and gives
 /// everything back at once: by [`reset`](Self::reset), [`free`](Self::free), or when it is dropped. What it handed out
-/// never moves. Values are not dropped.
+/// never moves. Values are not dropped; [`alloc_boxed`](Self::alloc_boxed) makes one that is.
 ///
 /// An arena can be sent to another thread but not shared by two.
 ///
@@ -36,57 +39,202 @@ use crate::vm::{Placement, Region};
 pub struct Mallocator {
     /// The address of the next free byte: from `region.base` to `region.end`.
     cursor: Cell<usize>,
-    region: Region,
-    placement: Placement,
-    name: Option<Box<str>>,
-    /// How far the fast path may move the cursor: the end of what is committed; 0 while ordinary stores would not work.
+    /// The base of the region, from which every pointer that is handed out derives.
+    base: NonNull<u8>,
+    /// The live view that was opened on this arena or view.
+    child: Cell<Option<NonNull<Mallocator>>>,
+    /// The end of the last block that an outer arena took while this view was the innermost or on the way to it; 0 when
+    /// none did. The cursor goes no lower.
+    pin: Cell<usize>,
+    role: Role,
+    /// How far the fast path may move the cursor: the end of what is committed; 0 while a view is open on this one, and
+    /// while ordinary stores would not work.
     limit: Cell<usize>,
 }
 
-// SAFETY: the region belongs to this value alone, and no operation depends on the thread it happens on.
+enum Role {
+    Owner(Home),
+    View {
+        home: NonNull<Home>,
+        /// Where the cursor started.
+        start: usize,
+    },
+}
+
+/// What an arena owns, and its views share.
+struct Home {
+    region: Region,
+    placement: Placement,
+    name: Option<Box<str>>,
+    /// The highest address any cursor was lowered from, since the system last gave zeroes: from there on memory that is
+    /// above every cursor was never used, and is zero.
+    high: Cell<usize>,
+}
+
+// SAFETY: the region belongs to the owner alone, no operation depends on the thread it happens on, and a view cannot be
+// moved out of the scope it belongs to.
 unsafe impl Send for Mallocator {}
 
 impl Mallocator {
     /// An arena over all of `region`.
     pub(crate) fn over(region: Region, placement: Placement, name: Option<Box<str>>) -> Self {
-        let cursor = Cell::new(region.base().addr().get());
-        let arena = Self { cursor, region, placement, name, limit: Cell::new(0) };
+        let base = region.base();
+        let arena = Self {
+            cursor: Cell::new(base.addr().get()),
+            base,
+            child: Cell::new(None),
+            pin: Cell::new(0),
+            role: Role::Owner(Home { region, placement, name, high: Cell::new(base.addr().get()) }),
+            limit: Cell::new(0),
+        };
         arena.set_limit();
         arena
     }
 
-    /// To be called after anything that changes what is committed or how it is protected.
-    fn set_limit(&self) {
-        let writable = self.region.protection().is_writable();
-        let committed = self.region.base().addr().get() + self.region.committed();
-        self.limit.set(if writable { committed } else { 0 });
+    /// A view of the innermost live view, which is not open yet.
+    ///
+    /// It must not outlive the borrow of `self`.
+    pub(crate) fn view(&self) -> Self {
+        let parent = self.innermost();
+        Self {
+            cursor: parent.cursor.clone(),
+            base: self.base,
+            child: Cell::new(None),
+            pin: Cell::new(0),
+            role: Role::View { home: NonNull::from(self.home()), start: parent.cursor.get() },
+            limit: parent.limit.clone(),
+        }
     }
 
-    pub(crate) const fn placement(&self) -> Placement {
-        self.placement
+    /// Opens `view`, which was just made of it, on the innermost live view, and returns that.
+    ///
+    /// # Safety
+    /// `view` stays where it is until [`close`](Self::close) has been called, or for ever.
+    pub(crate) unsafe fn open(&self, view: &Self) -> &Self {
+        let parent = self.innermost();
+        parent.child.set(Some(NonNull::from(view)));
+        parent.limit.set(0);
+        parent
+    }
+
+    /// Closes `view`, which was opened on this arena or view: the cursor goes back to where it was, or to the end of
+    /// what was pinned.
+    pub(crate) fn close(&self, view: &Self) {
+        if self.child.get() != Some(NonNull::from(view)) || view.child.get().is_some() {
+            // A scope was suspended and ends before one that was opened in it later: whichever cursor went back now
+            // would hand out memory that is in use.
+            std::process::abort();
+        }
+        self.home().note(view.cursor.get());
+        self.child.set(None);
+        self.cursor.set(self.cursor.get().max(view.pin.get()));
+        self.limit.set(view.limit.get());
+    }
+
+    /// Forgets views that were never closed, as nobody is left to use them.
+    fn forget_views(&mut self) {
+        if self.child.take().is_some() {
+            let home = self.home();
+            home.note(home.region.base().addr().get() + home.region.committed());
+            self.set_limit();
+        }
+    }
+
+    fn home(&self) -> &Home {
+        match &self.role {
+            Role::Owner(home) => home,
+            // SAFETY: a view does not outlive the borrow of the owner, which so stays where it is.
+            Role::View { home, .. } => unsafe { home.as_ref() },
+        }
+    }
+
+    /// The end of the chain of live views, this one if it has none.
+    pub(crate) fn innermost(&self) -> &Self {
+        let mut innermost = self;
+        while let Some(child) = innermost.child.get() {
+            // SAFETY: a live view is on the stack of a scope that has not ended, and does not move.
+            innermost = unsafe { child.as_ref() };
+        }
+        innermost
+    }
+
+    /// To be called after anything that changes what is committed or how it is protected.
+    pub(crate) fn set_limit(&self) {
+        let region = &self.home().region;
+        let writable = region.protection().is_writable();
+        let committed = region.base().addr().get() + region.committed();
+        self.innermost().limit.set(if writable { committed } else { 0 });
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.home().region
+    }
+
+    pub(crate) fn placement(&self) -> Placement {
+        self.home().placement
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.home().name.as_deref()
     }
 
-    /// The address of the next free byte.
+    /// Whether a scope is open on this arena or view.
+    pub(crate) fn has_view(&self) -> bool {
+        self.child.get().is_some()
+    }
+
+    /// The address of the next free byte of this arena or view. While a view is open on it, nothing is taken there.
     #[inline(always)]
     pub(crate) fn cursor(&self) -> usize {
         self.cursor.get()
     }
 
-    /// Moves the cursor back to `address`, which lies between the base and the cursor.
-    #[inline]
+    /// Where the cursor will be when the open view has closed, if nothing more happens.
+    pub(crate) fn settled(&self) -> usize {
+        // SAFETY: a live view is on the stack of a scope that has not ended.
+        let pin = self.child.get().map_or(0, |child| unsafe { child.as_ref() }.pin.get());
+        self.cursor.get().max(pin)
+    }
+
+    /// Moves the cursor down to `address`, but not below what is pinned or where it started, and never up.
     pub(crate) fn lower_cursor(&self, address: usize) {
-        debug_assert!((self.region.base().addr().get()..=self.cursor.get()).contains(&address));
-        self.cursor.set(address);
+        let start = match &self.role {
+            Role::Owner(_) => self.base.addr().get(),
+            Role::View { start, .. } => *start,
+        };
+        let lowered = address.max(start).max(self.pin.get());
+        if lowered < self.cursor.get() {
+            self.home().note(self.cursor.get());
+            self.cursor.set(lowered);
+        }
+    }
+
+    /// Moves the cursor up from `from` to `to`, if `from` is where it is, no view is open, and there is room.
+    pub(crate) fn raise_cursor(&self, from: usize, to: usize) -> bool {
+        if self.cursor.get() != from || self.has_view() || to > self.region().end() {
+            return false;
+        }
+        if to > self.limit.get() {
+            let committed =
+                self.writable().is_ok() && self.region().commit(to - self.base.addr().get()).is_ok();
+            self.set_limit();
+            if !committed {
+                return false;
+            }
+        }
+        self.cursor.set(to);
+        true
+    }
+
+    /// How many of the bytes from `start` on may not be zero, if they were just handed out and not written.
+    pub(crate) fn dirty(&self, start: usize) -> usize {
+        self.home().high.get().saturating_sub(start)
     }
 
     /// A pointer into the region, from its address.
     #[inline(always)]
-    fn pointer(&self, address: usize) -> NonNull<u8> {
-        let pointer = self.region.base().as_ptr().with_addr(address);
+    pub(crate) fn pointer(&self, address: usize) -> NonNull<u8> {
+        let pointer = self.base.as_ptr().with_addr(address);
         // SAFETY: no address that is handed in is 0: all lie at or above the base.
         unsafe { NonNull::new_unchecked(pointer) }
     }
@@ -131,16 +279,24 @@ impl Mallocator {
         self.take_anyhow(layout.size(), layout.align())
     }
 
-    /// Whatever the protection, and for any `size`: commits what is needed and moves the cursor. `align` is a power of
-    /// two.
+    /// Whatever the protection, and for any `size`: commits what is needed, and moves the innermost cursor. `align` is a
+    /// power of two.
     fn take_anyhow(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
-        let Some(block) = bump::place(self.cursor.get(), size, align, self.region.end()) else {
+        let (region, innermost) = (self.region(), self.innermost());
+        let Some(block) = bump::place(innermost.cursor.get(), size, align, region.end()) else {
             return Err(self.exhausted(size, align));
         };
-        let committed = self.region.commit(block.end - self.region.base().addr().get());
+        let committed = region.commit(block.end - self.base.addr().get());
         self.set_limit();
         committed?;
-        self.cursor.set(block.end);
+        innermost.cursor.set(block.end);
+        let mut view = self.child.get();
+        while let Some(passed) = view {
+            // SAFETY: a live view is on the stack of a scope that has not ended.
+            let passed = unsafe { passed.as_ref() };
+            passed.pin.set(block.end);
+            view = passed.child.get();
+        }
         Ok(self.pointer(block.start))
     }
 
@@ -152,16 +308,16 @@ impl Mallocator {
 
     /// Whether ordinary stores work in the region.
     #[inline]
-    fn writable(&self) -> Result<(), Error> {
-        let protection = self.region.protection();
+    pub(crate) fn writable(&self) -> Result<(), Error> {
+        let protection = self.region().protection();
         if protection.is_writable() { Ok(()) } else { Err(Error::NotWritable { protection }) }
     }
 
     /// Moves the cursor up to a multiple of `align`, hands out the `size` bytes from there, and does not touch them:
     /// the `Alloc` of the original, checked.
     ///
-    /// It works whatever the protection of the region. `size` may be 0: then the cursor is only aligned. The memory is
-    /// not zeroed; what was never handed out before is zero.
+    /// It works whatever the protection of the region. `size` may be 0: then the cursor is only aligned. What aligning
+    /// skips is committed too. The memory is not zeroed; what was never handed out before is zero.
     ///
     /// # Errors
     /// [`Error::InvalidAlignment`] when `align` is not a power of two; [`Error::Exhausted`] when the block does not fit
@@ -236,182 +392,6 @@ impl Mallocator {
         self.take_layout(layout)
     }
 
-    /// Where the reservation starts. It never changes.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::new()?;
-    /// assert_eq!(arena.base().addr().get() % mallocator::allocation_granularity(), 0);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub const fn base(&self) -> NonNull<u8> {
-        self.region.base()
-    }
-
-    /// The next free byte, before any alignment. In a full arena, the byte behind the reservation.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::new()?;
-    /// assert_eq!(arena.ptr(), arena.base());
-    /// arena.alloc_bytes(b"abc");
-    /// assert_eq!(arena.ptr().addr().get(), arena.base().addr().get() + 3);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub fn ptr(&self) -> NonNull<u8> {
-        self.pointer(self.cursor.get())
-    }
-
-    /// Bytes reserved: what was asked for, rounded up to pages.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::with_size(1)?;
-    /// assert_eq!(arena.size(), mallocator::page_size());
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub const fn size(&self) -> usize {
-        self.region.size()
-    }
-
-    /// Bytes handed out, with what aligning them took.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::new()?;
-    /// arena.alloc(1_u8);
-    /// arena.alloc(1_u32);
-    /// assert_eq!(arena.used(), 8);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub fn used(&self) -> usize {
-        self.cursor.get() - self.region.base().addr().get()
-    }
-
-    /// Bytes that are backed by the system: the first so many of the reservation, whole pages. Touching memory behind
-    /// them is a fault.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::with_size(1 << 30)?;
-    /// arena.alloc_bytes(&[7; 1_000_000]);
-    /// assert!((1_000_000..1_200_000).contains(&arena.committed()));
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub fn committed(&self) -> usize {
-        self.region.committed()
-    }
-
-    /// Bytes left in the reservation.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::new()?;
-    /// arena.alloc_bytes(&[7; 100]);
-    /// assert_eq!(arena.available(), arena.size() - 100);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub fn available(&self) -> usize {
-        self.region.end() - self.cursor.get()
-    }
-
-    /// What the pages may be used for: as built, or as [`protect`](Self::protect) last set it for the whole reservation.
-    ///
-    /// ```
-    /// use mallocator::{Mallocator, Protection};
-    ///
-    /// assert_eq!(Mallocator::new()?.protection(), Protection::READ_WRITE);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub fn protection(&self) -> Protection {
-        self.region.protection()
-    }
-
-    /// Whether `ptr` points into the reservation, handed out or not. The byte behind it is not part of it.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::new()?;
-    /// assert!(arena.contains(arena.alloc(1)));
-    /// assert!(!arena.contains(&1));
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub fn contains<T: ?Sized>(&self, ptr: *const T) -> bool {
-        self.offset_of(ptr).is_some()
-    }
-
-    /// How many bytes behind the base `ptr` points, if it points into the reservation.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::new()?;
-    /// arena.alloc_bytes(b"header");
-    /// let text = arena.alloc_str("body");
-    /// assert_eq!(arena.offset_of(text), Some(6));
-    /// assert_eq!(arena.offset_of("elsewhere"), None);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub fn offset_of<T: ?Sized>(&self, ptr: *const T) -> Option<usize> {
-        let offset = ptr.addr().wrapping_sub(self.region.base().addr().get());
-        (offset < self.region.size()).then_some(offset)
-    }
-
-    /// The image built so far: all bytes from the base to the cursor.
-    ///
-    /// # Safety
-    /// For as long as the slice lives:
-    /// - every byte of it has been written, the gaps that alignment left and the padding inside values included (gaps
-    ///   in memory that was never handed out before are zero, and count as written);
-    /// - its pages can be read;
-    /// - no `&mut` into it is used, and nothing writes to it.
-    ///
-    /// ```
-    /// let arena = mallocator::Mallocator::new()?;
-    /// arena.alloc_bytes(&[0xb8, 42, 0, 0, 0]);
-    /// arena.alloc_byte_string("c3")?;
-    /// // SAFETY: plain bytes, all written, and no reference to them is kept.
-    /// let image = unsafe { arena.used_bytes() };
-    /// assert_eq!(image, [0xb8, 42, 0, 0, 0, 0xc3]);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub unsafe fn used_bytes(&self) -> &[u8] {
-        // SAFETY: the range lies in the committed prefix of the region; the rest is the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.region.base().as_ptr(), self.used()) }
-    }
-
-    /// Changes what the pages that hold any byte of `range` may be used for, and returns what the first of them was.
-    /// `range` is in bytes from the base.
-    ///
-    /// Pages that are not committed yet are committed first. The whole reservation, `0..size()`, is special: only what
-    /// is committed changes at once, what is committed later follows, and [`protection`](Self::protection) is the new
-    /// one. So an arena changed as a whole to something that cannot be written refuses to be written, with
-    /// [`Error::NotWritable`], instead of faulting.
-    ///
-    /// A change to an executable protection makes code that was written to the pages visible to instruction fetch
-    /// (`FlushInstructionCache`), also when it changes nothing else.
-    ///
-    /// # Errors
-    /// [`Error::RangeReversed`], [`Error::RangePastEnd`], [`Error::InvalidProtection`], [`Error::Unsupported`], or
-    /// [`Error::Os`] when the system refuses. Then nothing has changed; if the system refuses to restore pages that
-    /// it has changed, the arena counts as [`Protection::NO_ACCESS`].
-    ///
-    /// # Safety
-    /// The pages of `range`, rounded outwards to [`page_size`](crate::page_size):
-    /// - hold nothing that a live reference, or code that runs, still needs the old protection for;
-    /// - are given back a protection that allows ordinary stores before anything is allocated in them again, also after
-    ///   [`rewind`](Self::rewind) and [`reset`](Self::reset), unless the range is the whole reservation.
-    ///
-    /// ```
-    /// use mallocator::{Mallocator, Protection};
-    ///
-    /// let arena = Mallocator::new()?;
-    /// let table = arena.alloc_slice_copy(&[2, 3, 5, 7]);
-    /// let table: &[i32] = table;
-    /// // SAFETY: what is in the pages is only read from here on, and nothing more is allocated.
-    /// let before = unsafe { arena.protect(0..arena.used(), Protection::READ)? };
-    /// assert_eq!(before, Protection::READ_WRITE);
-    /// assert_eq!(table[3], 7); // a store to it would be a fault
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    pub unsafe fn protect(&self, range: Range<usize>, protection: Protection) -> Result<Protection, Error> {
-        // SAFETY: the caller's promise.
-        let before = unsafe { self.region.protect(range, protection) };
-        self.set_limit();
-        before
-    }
-
     /// Takes back everything that was handed out. The memory stays committed, for the next round.
     ///
     /// ```
@@ -431,7 +411,8 @@ impl Mallocator {
     /// println!("{text}");
     /// ```
     pub fn reset(&mut self) {
-        self.lower_cursor(self.region.base().addr().get());
+        self.forget_views();
+        self.lower_cursor(0);
     }
 
     /// Gives the memory behind what is in use back to the system: after a [`reset`](Self::reset), all of it. The address
@@ -465,8 +446,13 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn try_trim(&mut self) -> Result<(), Error> {
+        self.forget_views();
+        let home = self.home();
         // SAFETY: nothing behind the cursor is handed out, and the limit follows.
-        let outcome = unsafe { self.region.decommit(self.used()) };
+        let outcome = unsafe { home.region.decommit(self.used()) };
+        if outcome.is_ok() {
+            home.high.set(home.high.get().min(self.base.addr().get() + home.region.committed()));
+        }
         self.set_limit();
         Ok(outcome?)
     }
@@ -485,25 +471,23 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn free(self) -> Result<(), Error> {
-        Ok(self.region.release()?)
+        match self.role {
+            Role::Owner(home) => Ok(home.region.release()?),
+            // A view is never owned.
+            Role::View { .. } => Ok(()),
+        }
+    }
+}
+
+impl Home {
+    /// Before a cursor is lowered from `address`.
+    fn note(&self, address: usize) {
+        self.high.set(self.high.get().max(address));
     }
 }
 
 /// A pointer for a layout of size 0.
-fn dangling(layout: Layout) -> NonNull<u8> {
+pub(crate) fn dangling(layout: Layout) -> NonNull<u8> {
     // SAFETY: an alignment is not 0.
     unsafe { NonNull::new_unchecked(ptr::without_provenance_mut(layout.align())) }
-}
-
-impl fmt::Debug for Mallocator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mallocator")
-            .field("name", &self.name())
-            .field("base", &self.base())
-            .field("size", &self.size())
-            .field("committed", &self.committed())
-            .field("used", &self.used())
-            .field("protection", &self.protection())
-            .finish()
-    }
 }

@@ -7,7 +7,7 @@ use bitflags::bitflags;
 bitflags! {
     /// What the pages of a reservation may be used for.
     ///
-    /// The first six are understood everywhere. The modifiers [`GUARD`](Self::GUARD), [`NO_CACHE`](Self::NO_CACHE),
+    /// The first six are plain; platforms that lack one say so at [`build`](crate::Builder::build). The modifiers [`GUARD`](Self::GUARD), [`NO_CACHE`](Self::NO_CACHE),
     /// [`WRITE_COMBINE`](Self::WRITE_COMBINE) and [`TARGETS_INVALID`](Self::TARGETS_INVALID) are added to one of
     /// them with `|`; they exist on Windows alone, and elsewhere a build that asks for one is
     /// [`Error::Unsupported`](crate::Error::Unsupported). The bits are this crate's own: see
@@ -133,7 +133,8 @@ impl Protection {
     /// [memory protection constants](https://learn.microsoft.com/windows/win32/memory/memory-protection-constants).
     ///
     /// # Errors
-    /// [`Error::InvalidProtection`](crate::Error::InvalidProtection) where Windows has no such combination.
+    /// A [`ProtectionError`] where Windows has no such combination; as an [`Error`](crate::Error) it is
+    /// [`InvalidProtection`](crate::Error::InvalidProtection).
     ///
     /// ```
     /// use mallocator::Protection;
@@ -143,6 +144,10 @@ impl Protection {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn to_win32(self) -> Result<u32, ProtectionError> {
+        let bits = self.bits() & !Self::all().bits();
+        if bits != 0 {
+            return Err(ProtectionError::UnknownBits { bits });
+        }
         let access = self & Self::ACCESS;
         let Some(&(_, page)) = PLAIN.iter().find(|(plain, _)| *plain == access) else {
             return Err(ProtectionError::WriteWithoutRead);
@@ -157,8 +162,7 @@ impl Protection {
     /// Reads a number of the Windows API, on every platform.
     ///
     /// # Errors
-    /// [`Error::InvalidProtection`](crate::Error::InvalidProtection) when `page` is no protection that
-    /// `VirtualAlloc` takes. `PAGE_WRITECOPY` and `PAGE_EXECUTE_WRITECOPY` are among those: they are for mapped files.
+    /// A [`ProtectionError`] when `page` is no protection that `VirtualAlloc` takes. `PAGE_WRITECOPY` and `PAGE_EXECUTE_WRITECOPY` are among those: they are for mapped files.
     ///
     /// ```
     /// use mallocator::Protection;
@@ -243,6 +247,11 @@ pub enum ProtectionError {
     WriteCopy,
     /// `PAGE_EXECUTE_WRITECOPY` (0x80) is for views of files.
     ExecuteWriteCopy,
+    /// A [`Protection`] made of raw bits has some that mean nothing.
+    UnknownBits {
+        /// Those bits.
+        bits: u8,
+    },
     /// The number is none of the Windows API's.
     Unknown {
         /// The number given.
@@ -271,6 +280,7 @@ impl fmt::Display for ProtectionError {
             }
             Self::WriteCopy => write!(f, "PAGE_WRITECOPY (0x08) {VIEWS_ONLY}"),
             Self::ExecuteWriteCopy => write!(f, "PAGE_EXECUTE_WRITECOPY (0x80) {VIEWS_ONLY}"),
+            Self::UnknownBits { bits } => write!(f, "the bits {bits:#x} of a Protection mean nothing"),
             Self::Unknown { page } => {
                 write!(f, "{page:#x} is no protection that VirtualAlloc takes: ")?;
                 f.write_str(

@@ -67,6 +67,14 @@ fn numbers_that_are_no_protection_are_refused_by_name() {
 }
 
 #[test]
+fn bits_that_mean_nothing_are_refused() {
+    let protection = Protection::from_bits_retain(0x83);
+    assert_eq!(protection.to_win32(), Err(ProtectionError::UnknownBits { bits: 0x80 }));
+    let refused = Mallocator::builder().protection(protection).build();
+    assert!(matches!(refused, Err(Error::InvalidProtection(ProtectionError::UnknownBits { .. }))));
+}
+
+#[test]
 fn protections_have_readable_names() {
     for (protection, _, name) in PLAIN {
         assert_eq!(protection.to_string(), name);

@@ -206,7 +206,8 @@ mod tests {
             }
         }
         assert!(recorded.asked.len() > 50, "{}", recorded.asked.len());
-        for call in [Call::Reserve, Call::Commit, Call::Decommit, Call::Protect, Call::Release] {
+        let asked = [Call::Reserve, Call::Commit, Call::Decommit, Call::Protect, Call::Release];
+        for call in asked.into_iter().chain([Call::FlushInstructionCache]) {
             assert!(named.contains(platform::name_of(call)), "{call:?} of {named:?}");
         }
     }
@@ -279,6 +280,32 @@ mod tests {
             let commits = record.asked.iter().filter(|&&call| call == Call::Commit).count();
             assert_eq!(commits, 1 + if platform::may_pass(COMMITMENT_LIMIT) { tries } else { 1 });
         }
+    }
+
+    /// The requests after the refused one say what is restored: each run to what it had.
+    #[test]
+    fn a_change_refused_half_way_is_taken_back_run_by_run() {
+        let page = crate::page_size();
+        let record = with_faults(Refuse::Only(4), platform::OUT_OF_MEMORY, || {
+            let region = Region::reserve(1 << 16, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+            let protect = |range, protection| {
+                // SAFETY: nothing is in the region.
+                unsafe { region.protect(range, protection) }
+            };
+            protect(page..2 * page, Protection::READ).unwrap();
+            protect(2 * page..3 * page, Protection::NO_ACCESS).unwrap();
+            assert!(protect(0..4 * page, Protection::READ).is_err());
+            // SAFETY: the first and last pages can be written again.
+            unsafe {
+                region.base().write(1);
+                region.base().add(3 * page).write(1);
+            }
+            let now = |index: usize| protect(index * page..index * page, Protection::READ).unwrap();
+            let before =
+                [Protection::READ_WRITE, Protection::READ, Protection::NO_ACCESS, Protection::READ_WRITE];
+            assert_eq!([0, 1, 2, 3].map(now), before);
+        });
+        assert_eq!(record.asked[4..], [[Call::Protect; 5].as_slice(), &[Call::Release]].concat());
     }
 
     #[test]

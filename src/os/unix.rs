@@ -56,6 +56,9 @@ pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
         (Call::Protect | Call::Decommit | Call::Release, Errno::NOMEM) => {
             Some("usually too many mappings: the call would split one (vm.max_map_count)")
         }
+        (Call::Discard, Errno::INVAL) => {
+            Some("usually pages locked in memory (mlock, mlockall), which are not given back")
+        }
         (Call::Commit | Call::Protect, Errno::ACCESS | Errno::PERM | Errno::NOTSUP) => Some(
             "usually a security policy (SELinux, PaX, a hardened runtime) that forbids executable memory",
         ),
@@ -133,7 +136,13 @@ unsafe fn mprotect(call: Call, start: NonNull<u8>, len: usize, flags: MprotectFl
 
 pub(super) unsafe fn commit(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
     // SAFETY: the caller's.
-    unsafe { mprotect(Call::Commit, start, len, prot_flags(protection)) }
+    let outcome = unsafe { mprotect(Call::Commit, start, len, prot_flags(protection)) };
+    if outcome.is_err() {
+        // Where the range is several mappings, as after a fork, the first may have been changed before the refusal.
+        // SAFETY: as above: the range is to be reserved and not committed.
+        let _ = unsafe { mprotect(Call::Commit, start, len, MprotectFlags::empty()) };
+    }
+    outcome
 }
 
 /// On Linux `MADV_DONTNEED` frees private pages at once, and they read as zero afterwards

@@ -25,42 +25,48 @@ pub(crate) fn next_commit(committed: usize, needed: usize, size: usize, page: us
     needed.max(ahead).next_multiple_of(page).min(size)
 }
 
-/// The steps in which places near an address are tried: coarse first, so that an empty neighbourhood
-/// is left soon, then down to the granularity of Windows, so that a place that exists is found.
-const PASSES: [usize; 4] = [256 << 20, 16 << 20, 1 << 20, 64 << 10];
+/// The steps in which places near an address are tried: coarse first, so that a crowded neighbourhood is left soon, then
+/// finer, so that a hole in it is found.
+const PASSES: [usize; 5] = [0x1000_0000, 0x100_0000, 0x10_0000, 0x1_0000, 0x1000];
 
-/// How many places are tried at the most: enough for every 64 KiB of the 4 GiB around a target, so that a wider
-/// search, which the coarse steps serve, ends when the system grants nothing.
-const MOST_PLACES: usize = 1 << 17;
+/// How many places are tried at the most: enough for every 64 KiB of the 4 GiB around a target, and every page of its
+/// nearest 200 MiB, so that the search ends.
+const MOST_PLACES: usize = 0x2_0000;
 
 /// The places to try for `size` bytes that must all lie within `distance` of `target`, each a multiple of
-/// `granularity` (at most 64 KiB); in each pass the nearest first.
+/// `granularity`; in each pass the nearest first.
 pub(crate) fn places_near(
     target: usize,
     distance: usize,
     size: usize,
     granularity: usize,
 ) -> impl Iterator<Item = usize> {
-    debug_assert!(granularity.is_power_of_two());
-    let unit = granularity.max(PASSES[PASSES.len() - 1]);
-    // The lowest unit stays free: null must, and systems keep their users out of more than one page there.
-    let lowest = target.saturating_sub(distance).max(1).checked_next_multiple_of(unit);
-    let highest = target.saturating_add(distance).min(isize::MAX as usize).checked_sub(size);
+    debug_assert!(granularity.is_power_of_two() && size > 0);
+    // The lowest 64 KiB stay free: systems keep their users out of them.
+    let lowest = target.saturating_sub(distance).max(0x1_0000).checked_next_multiple_of(granularity);
+    let last_byte = target.saturating_add(distance).min(isize::MAX as usize - 1);
+    let highest = last_byte.checked_sub(size - 1);
     let window = lowest.zip(highest).filter(|(lowest, highest)| lowest <= highest);
     let places = window.into_iter().flat_map(move |(lowest, highest)| {
-        let middle = target.clamp(lowest, highest) / unit * unit;
-        PASSES.into_iter().filter(move |&step| step >= unit).flat_map(move |step| {
-            (0..=(highest - lowest) / step + 1)
-                .flat_map(move |k| {
-                    let up = k.checked_mul(step).and_then(|above| middle.checked_add(above));
-                    let down = (k + 1).checked_mul(step).and_then(|below| middle.checked_sub(below));
-                    [up, down]
-                })
-                .flatten()
-                .filter(move |place| (lowest..=highest).contains(place))
+        let middle = target.clamp(lowest, highest) / granularity * granularity;
+        PASSES.into_iter().map(move |step| step.max(granularity)).flat_map(move |step| {
+            let upwards = (middle..=highest).step_by(step);
+            let downwards =
+                (0..=middle).rev().step_by(step).skip(1).take_while(move |&place| place >= lowest);
+            interleave(upwards, downwards)
         })
     });
     places.take(MOST_PLACES)
+}
+
+/// One of each in turn, then the rest of the longer.
+fn interleave<T>(
+    mut one: impl Iterator<Item = T>,
+    mut other: impl Iterator<Item = T>,
+) -> impl Iterator<Item = T> {
+    std::iter::from_fn(move || Some([one.next(), other.next()]))
+        .take_while(|pair| pair.iter().any(Option::is_some))
+        .flat_map(|pair| pair.into_iter().flatten())
 }
 
 #[cfg(test)]
@@ -114,27 +120,61 @@ mod tests {
     }
 
     #[test]
-    fn places_near_are_in_reach_and_the_nearest_of_a_pass_come_first() {
-        let (target, distance, size) = (0x5555_5000_1234, 1 << 28, 1 << 20);
-        let places: Vec<usize> = places_near(target, distance, size, PAGE).collect();
-        for &place in &places {
-            assert!(place % 0x1_0000 == 0);
-            assert!(place >= target - distance && place + size <= target + distance);
+    fn places_near_are_tried_in_coarse_steps_first_and_the_nearest_of_a_pass_first() {
+        let (target, distance) = (0x5555_5000_1234, 0x8000_0000);
+        let places: Vec<usize> = places_near(target, distance, PAGE, PAGE).collect();
+        let middle = 0x5555_5000_1000;
+        let mut expected = vec![middle];
+        for step in 1..8 {
+            // Pairs are an upward and a downward place; the first upward one is the middle itself.
+            expected.extend([middle - step * 0x1000_0000, middle + step * 0x1000_0000]);
         }
-        assert!(places[0].abs_diff(target) < 0x1_0000);
-        let last_pass = &places[places.len() - (2 * distance - size) / 0x1_0000..];
-        assert!(last_pass.windows(3).all(|w| w[2].abs_diff(target) >= w[0].abs_diff(target)));
+        assert_eq!(places[..15], expected[..15]);
+        let second_pass = places[15..].iter().position(|&place| place == middle).unwrap();
+        assert!(second_pass <= 1);
+        assert_eq!(places[15 + second_pass + 1].abs_diff(middle), 0x100_0000);
+        for &place in &places {
+            assert!(
+                place % PAGE == 0
+                    && place.abs_diff(target) <= distance
+                    && place + PAGE - 1 <= target + distance
+            );
+        }
+        // Everything at multiples of 64 KiB from the middle is among them.
+        let mut found = places;
+        found.sort_unstable();
+        found.dedup();
+        let last = middle + (target + distance - PAGE + 1 - middle) / 0x1_0000 * 0x1_0000;
+        let each = (middle - 0x7fff_0000..=last).step_by(0x1_0000);
+        assert!(each.into_iter().all(|place| found.binary_search(&place).is_ok()));
     }
 
     #[test]
     fn places_near_leave_no_place_out() {
-        let (target, distance, size, unit) = (0x1234_5678, 0x80_0000, 0x3_0000, 0x1_0000);
-        let mut found: Vec<usize> = places_near(target, distance, size, PAGE).collect();
-        found.sort_unstable();
-        found.dedup();
-        let all = (0..0x2000_0000).step_by(unit);
-        let all = all.filter(|p| *p >= target - distance && p + size <= target + distance);
-        assert_eq!(found, all.collect::<Vec<_>>());
+        for (target, distance, size, granularity) in [
+            (0x1234_5678, 0x80_0000, 0x3_0000, PAGE),
+            (0x1234_5678, 0x80_0000, 0x3_0000, 0x1_0000),
+            (0x1234_5000, 0xfff, PAGE, PAGE),
+            (0x1234_5000, 0xffe, PAGE, PAGE),
+            (0x1234_5fff, 0xfff, PAGE, PAGE),
+            (0x1_1000, 0x10_0000, PAGE, PAGE),
+            (0x1_0000, 0, 1, PAGE),
+            (0x1234_5678, 0x4000_0000, 0x10_0000, 0x20_0000),
+        ] {
+            let mut found: Vec<usize> = places_near(target, distance, size, granularity).collect();
+            found.sort_unstable();
+            found.dedup();
+            let all = (0x1_0000..0x1234_5678 + 0x5000_0000_usize.next_multiple_of(granularity))
+                .step_by(granularity);
+            let all = all.map(|place| place / granularity * granularity);
+            let reached = |byte: usize| byte.abs_diff(target) <= distance;
+            let all = all.filter(|&place| place >= 0x1_0000 && reached(place) && reached(place + size - 1));
+            assert_eq!(
+                found,
+                all.collect::<Vec<_>>(),
+                "{target:#x} {distance:#x} {size:#x} {granularity:#x}"
+            );
+        }
     }
 
     #[test]
@@ -145,7 +185,6 @@ mod tests {
         assert_eq!(places_near(0x5555_0000, 1 << 20, usize::MAX, PAGE).count(), 0);
         let end = isize::MAX as usize;
         assert!(places_near(usize::MAX, usize::MAX, PAGE, PAGE).take(9).all(|place| place <= end - PAGE));
-        // A wide granularity is kept too.
-        assert!(places_near(1 << 40, 1 << 24, PAGE, 1 << 21).all(|place| place % (1 << 21) == 0));
+        assert_eq!(places_near(end / 2, usize::MAX, PAGE, PAGE).count(), MOST_PLACES);
     }
 }

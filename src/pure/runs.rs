@@ -21,7 +21,8 @@ impl<T: Copy + PartialEq> Runs<T> {
     }
 
     pub(crate) fn at(&self, index: usize) -> T {
-        let run = self.other.iter().find(|(run, _)| run.contains(&index));
+        let place = self.other.partition_point(|(run, _)| run.end <= index);
+        let run = self.other.get(place).filter(|(run, _)| run.contains(&index));
         run.map_or(self.usual, |&(_, value)| value)
     }
 
@@ -30,41 +31,47 @@ impl<T: Copy + PartialEq> Runs<T> {
         let mut runs = Vec::new();
         let mut at = range.start;
         for (run, value) in &self.other {
-            let (start, end) = (run.start.clamp(at, range.end), run.end.clamp(at, range.end));
-            if start < end {
-                if at < start {
-                    runs.push((at..start, self.usual));
-                }
-                runs.push((start..end, *value));
-                at = end;
+            let run = run.start.max(range.start)..run.end.min(range.end);
+            if !run.is_empty() {
+                runs.push((at..run.start, self.usual));
+                at = run.end;
+                runs.push((run, *value));
             }
         }
-        if at < range.end {
-            runs.push((at..range.end, self.usual));
-        }
+        runs.push((at..range.end, self.usual));
+        runs.retain(|(run, _)| !run.is_empty());
         runs
     }
 
-    /// Gives `range` another value.
+    /// Gives `range` a value. Neighbours with the same value become one run.
     pub(crate) fn set(&mut self, range: Range<usize>, value: T) {
-        self.clear(range.clone());
-        if !range.is_empty() && value != self.usual {
-            let place = self.other.partition_point(|(run, _)| run.start < range.start);
-            self.other.insert(place, (range, value));
+        if range.is_empty() {
+            return;
         }
+        // The runs that overlap or touch the range.
+        let first = self.other.partition_point(|(run, _)| run.end < range.start);
+        let last = self.other.partition_point(|(run, _)| run.start <= range.end);
+        let mut whole = range.clone();
+        let mut kept = Vec::new();
+        for (run, old) in &self.other[first..last] {
+            if *old == value {
+                whole = whole.start.min(run.start)..whole.end.max(run.end);
+            } else {
+                kept.push((run.start..run.end.min(range.start), *old));
+                kept.push((run.start.max(range.end)..run.end, *old));
+            }
+        }
+        if value != self.usual {
+            kept.push((whole, value));
+        }
+        kept.retain(|(run, _)| !run.is_empty());
+        kept.sort_unstable_by_key(|(run, _)| run.start);
+        self.other.splice(first..last, kept);
     }
 
     /// Gives `range` the usual value.
     pub(crate) fn clear(&mut self, range: Range<usize>) {
-        if range.is_empty() {
-            return;
-        }
-        let cut = |(run, value): &(Range<usize>, T)| {
-            let before = run.start..run.end.min(range.start);
-            let after = run.start.max(range.end)..run.end;
-            [(before, *value), (after, *value)]
-        };
-        self.other = self.other.iter().flat_map(cut).filter(|(run, _)| !run.is_empty()).collect();
+        self.set(range, self.usual);
     }
 }
 
@@ -94,7 +101,10 @@ mod tests {
                     let read: Vec<u8> = (0..LENGTH).map(|index| runs.at(index)).collect();
                     assert_eq!(read, array, "{first:?} {second:?} {third:?}");
                     assert!(runs.other.iter().all(|(run, value)| !run.is_empty() && *value != 0));
-                    assert!(runs.other.windows(2).all(|pair| pair[0].0.end <= pair[1].0.start));
+                    assert!(runs.other.windows(2).all(|pair| {
+                        let ((left, value), (right, other)) = (&pair[0], &pair[1]);
+                        left.end < right.start || left.end == right.start && value != other
+                    }));
                 }
             }
         }
@@ -108,8 +118,9 @@ mod tests {
                 runs.set(first.clone(), 1);
                 runs.set(second.clone(), 2);
                 for asked in ranges() {
-                    let covered: Vec<(usize, u8)> = runs
-                        .within(asked.clone())
+                    let within = runs.within(asked.clone());
+                    assert!(within.iter().all(|(run, _)| !run.is_empty()));
+                    let covered: Vec<(usize, u8)> = within
                         .into_iter()
                         .flat_map(|(run, value)| run.map(move |index| (index, value)))
                         .collect();
@@ -118,6 +129,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn pages_changed_one_by_one_are_one_run() {
+        let mut runs = Runs::everywhere(0);
+        for index in 0..100_000 {
+            runs.set(index..index + 1, 1);
+        }
+        assert_eq!(runs.other, [(0..100_000, 1)]);
+        assert_eq!((runs.at(99_999), runs.at(100_000)), (1, 0));
     }
 
     #[test]

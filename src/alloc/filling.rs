@@ -1,0 +1,129 @@
+//! A slice in the making: its block is taken before any caller's code runs, and whatever that code does (panic, allocate,
+//! lie about lengths), nothing is lost, doubled or left half done.
+
+use std::alloc::Layout;
+use std::mem;
+use std::ptr::NonNull;
+use std::slice;
+
+use crate::error::Error;
+use crate::mallocator::Mallocator;
+
+/// A block of the arena and the elements made in it so far. Dropped before it is finished, it drops them and then gives
+/// the block back, if it is still the last.
+pub(crate) struct Filling<'a, T> {
+    arena: &'a Mallocator,
+    start: NonNull<T>,
+    /// Elements there is room for.
+    capacity: usize,
+    /// Elements made.
+    len: usize,
+    /// Where the cursor was before the block was taken.
+    before: usize,
+}
+
+impl<'a, T> Filling<'a, T> {
+    pub(crate) fn with_capacity(arena: &'a Mallocator, capacity: usize) -> Result<Self, Error> {
+        let layout = Self::layout(arena, capacity)?;
+        let before = arena.cursor();
+        let start = arena.take_layout(layout)?.cast();
+        let capacity = if size_of::<T>() == 0 { usize::MAX } else { capacity };
+        Ok(Self { arena, start, capacity, len: 0, before })
+    }
+
+    fn layout(arena: &Mallocator, capacity: usize) -> Result<Layout, Error> {
+        let too_large = |_| arena.exhausted(size_of::<T>().saturating_mul(capacity), align_of::<T>());
+        Layout::array::<T>(capacity).map_err(too_large)
+    }
+
+    /// The size of the block in bytes.
+    fn size(&self) -> usize {
+        // No overflow: the block exists, or elements have no size.
+        size_of::<T>() * if size_of::<T>() == 0 { 0 } else { self.capacity }
+    }
+
+    /// Makes room for at least one more element.
+    #[cold]
+    fn grow(&mut self) -> Result<(), Error> {
+        let doubled = self.capacity.saturating_mul(2).max(4);
+        self.grow_to(doubled).or_else(|error| match error {
+            // Less may fit.
+            Error::Exhausted { .. } => self.grow_to(self.capacity + 1),
+            _ => Err(error),
+        })
+    }
+
+    fn grow_to(&mut self, capacity: usize) -> Result<(), Error> {
+        let new = Self::layout(self.arena, capacity)?;
+        let old = Layout::array::<T>(self.capacity).unwrap_or(Layout::new::<()>());
+        let before = self.arena.cursor();
+        // SAFETY: the block was handed out for `old`, and `new` is larger.
+        let start = unsafe { self.arena.grow_block(self.start.cast(), old, new) }?.cast();
+        if start != self.start {
+            self.before = before;
+        }
+        (self.start, self.capacity) = (start, capacity);
+        Ok(())
+    }
+
+    /// Adds an element. When there is no room for it, it is dropped.
+    #[inline]
+    pub(crate) fn push(&mut self, element: T) -> Result<(), Error> {
+        if self.len == self.capacity {
+            self.grow()?;
+        }
+        // SAFETY: there is room for one more, in a block that is nobody else's.
+        unsafe { self.start.add(self.len).write(element) };
+        self.len += 1;
+        Ok(())
+    }
+
+    /// The elements made, for as long as the arena is borrowed. What is left of the block goes back.
+    #[inline]
+    pub(crate) fn finish(self) -> &'a mut [T] {
+        let used = size_of::<T>() * self.len;
+        self.arena.shorten_block(self.start.addr().get(), self.size(), used);
+        let Self { start, len, .. } = self;
+        mem::forget(self);
+        // SAFETY: so many elements were made there, and the block is nobody else's for as long as the arena is borrowed.
+        unsafe { slice::from_raw_parts_mut(start.as_ptr(), len) }
+    }
+}
+
+impl<T: Copy> Filling<'_, T> {
+    /// Adds copies of elements.
+    pub(crate) fn extend(&mut self, elements: &[T]) -> Result<(), Error> {
+        if self.capacity - self.len < elements.len() {
+            let needed = self.len.saturating_add(elements.len());
+            let ample = self.capacity.saturating_mul(2).max(needed);
+            self.grow_to(ample).or_else(|error| match error {
+                Error::Exhausted { .. } => self.grow_to(needed),
+                _ => Err(error),
+            })?;
+        }
+        // SAFETY: there is room, in a block that is nobody else's, so not that of `elements`.
+        unsafe {
+            self.start.add(self.len).copy_from_nonoverlapping(NonNull::from(elements).cast(), elements.len());
+        }
+        self.len += elements.len();
+        Ok(())
+    }
+}
+
+impl<T> Drop for Filling<'_, T> {
+    fn drop(&mut self) {
+        /// Gives the block back after the elements are dropped, also if one of them panics.
+        struct GiveBack<'a>(&'a Mallocator, usize, usize);
+        impl Drop for GiveBack<'_> {
+            fn drop(&mut self) {
+                if self.0.cursor() == self.2 {
+                    self.0.lower_cursor(self.1);
+                }
+            }
+        }
+        let end = self.start.addr().get() + self.size();
+        let _give_back = (self.size() != 0).then_some(GiveBack(self.arena, self.before, end));
+        // SAFETY: so many elements were made there, and nobody has them.
+        unsafe { NonNull::slice_from_raw_parts(self.start, self.len).drop_in_place() };
+    }
+}
