@@ -351,7 +351,7 @@ impl Mallocator {
     /// Memory for `layout`, uninitialised. A layout of size 0 takes none and gets a dangling pointer, aligned.
     ///
     /// Unlike [`alloc_raw`](Self::alloc_raw) it refuses a region that is not
-    /// [writable](Protection::is_writable).
+    /// [writable](crate::Protection::is_writable).
     ///
     /// # Panics
     /// When [`try_alloc_layout`](Self::try_alloc_layout) would return an error.

@@ -71,3 +71,20 @@ pub fn dies(test: &str, prepare: impl FnOnce() -> *mut u8) {
     assert!(system::died_of_a_fault(output.status), "{}", describe(&output));
     assert!(touched.is_some() && touched == faulted, "{}", describe(&output));
 }
+
+/// Runs `body` in a process of its own, which must abort, and not by a panic.
+pub fn aborts(test: &str, body: impl FnOnce()) {
+    if is_child(test) {
+        body();
+        println!("survived");
+        process::exit(0);
+    }
+    let output = run(test);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let panicked = String::from_utf8_lossy(&output.stderr).contains("panicked");
+    assert!(
+        system::aborted(output.status) && !said.contains("survived") && !panicked,
+        "{}",
+        describe(&output)
+    );
+}

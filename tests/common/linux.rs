@@ -80,3 +80,9 @@ pub fn died_of_a_fault(status: std::process::ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     matches!(status.signal(), Some(libc::SIGSEGV | libc::SIGBUS))
 }
+
+/// Whether a process aborted.
+pub fn aborted(status: std::process::ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal() == Some(libc::SIGABRT)
+}

@@ -13,7 +13,7 @@ mod system;
 
 use std::ops::Range;
 
-pub use children::{alone, dies};
+pub use children::{aborts, alone, dies};
 use mallocator::{Mallocator, Protection};
 pub use system::{page_at, reserve_bare, resident};
 

@@ -1,7 +1,9 @@
 //! Facts from `VirtualQuery` and the process counters, and the address of a fault.
 
 use mallocator::Protection;
-use windows_sys::Win32::Foundation::{EXCEPTION_ACCESS_VIOLATION, STATUS_GUARD_PAGE_VIOLATION};
+use windows_sys::Win32::Foundation::{
+    EXCEPTION_ACCESS_VIOLATION, STATUS_GUARD_PAGE_VIOLATION, STATUS_STACK_BUFFER_OVERRUN,
+};
 use windows_sys::Win32::System::Diagnostics::Debug::{
     AddVectoredExceptionHandler, EXCEPTION_POINTERS, SEM_NOGPFAULTERRORBOX, SetErrorMode,
 };
@@ -67,4 +69,9 @@ pub fn announce_faults() {
 /// Whether a process ended as one does that touches what it may not.
 pub fn died_of_a_fault(status: std::process::ExitStatus) -> bool {
     status.code() == Some(EXCEPTION_ACCESS_VIOLATION)
+}
+
+/// Whether a process aborted, which is a fast failure here.
+pub fn aborted(status: std::process::ExitStatus) -> bool {
+    status.code() == Some(STATUS_STACK_BUFFER_OVERRUN)
 }

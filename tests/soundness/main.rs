@@ -1,0 +1,9 @@
+//! Holes that were found by attacking the design, one test each: a test fails where its rule is not kept.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod blocks;
+mod callers;
+mod scopes;
+mod zero;
