@@ -1,6 +1,5 @@
 //! Random bytes through the driver of the fuzz target: calls of the whole API, scopes eight deep, collections inside and
 //! outside of them, panics, and exhaustion.
-#![cfg(feature = "hashbrown")]
 
 #[path = "../fuzz/driver.rs"]
 mod driver;

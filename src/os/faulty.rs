@@ -251,7 +251,8 @@ mod tests {
             assert_eq!(region.committed(), 0x1_0000 + crate::page_size().min(0x1_0000));
             region.release().unwrap();
         });
-        assert_eq!(record.asked[1..4], [Call::Commit; 3]);
+        let commit = Call::Commit;
+        assert_eq!(record.asked, [Call::Reserve, commit, commit, commit, Call::Release]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn allocate_returns_exactly_the_bytes_asked_for() {
     let arena = Mallocator::new().unwrap();
     for size in [0, 1, 3, 8, 100] {
         for align in [1, 2, 8, 64] {
-            let block = (&arena).allocate(layout(size, align)).unwrap();
+            let block = Allocator::allocate(&&arena, layout(size, align)).unwrap();
             assert_eq!((block.len(), block.cast::<u8>().addr().get() % align), (size, 0));
             assert_eq!(arena.allocate_zeroed(layout(size, align)).unwrap().len(), size);
         }

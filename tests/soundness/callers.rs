@@ -112,11 +112,10 @@ fn lengths_that_lie_are_not_believed() {
 fn an_iterator_that_allocates_from_the_arena_gets_memory_of_its_own() {
     let arena = Mallocator::new().unwrap();
     let mut others = Vec::new();
-    let numbers = arena.alloc_iter((0..1000_u64).map(|number| {
+    let numbers = arena.alloc_iter((0..1000_u64).inspect(|&number| {
         if number % 7 == 0 {
             others.push((number, arena.alloc(number)));
         }
-        number
     }));
     assert!(numbers.iter().copied().eq(0..1000));
     assert!(others.iter().all(|(number, other)| *number == **other));
@@ -252,7 +251,6 @@ fn formatting_that_fails_panics_or_allocates_leaves_nothing_behind() {
 
 #[test]
 fn zero_sized_elements_are_made_and_dropped_and_take_no_memory() {
-    let count = Cell::new(0);
     struct Nothing<'a>(std::marker::PhantomData<&'a ()>);
     thread_local!(static DROPPED: Cell<u32> = const { Cell::new(0) });
     impl Drop for Nothing<'_> {
@@ -261,6 +259,7 @@ fn zero_sized_elements_are_made_and_dropped_and_take_no_memory() {
         }
     }
     let arena = Mallocator::new().unwrap();
+    let count = Cell::new(0);
     let make = |_| {
         count.set(count.get() + 1);
         if count.get() == 50 {

@@ -1,0 +1,11 @@
+//! A value outlives its arena.
+
+use mallocator::Mallocator;
+
+fn main() {
+    let text = {
+        let arena = Mallocator::growing();
+        arena.alloc_str("gone")
+    };
+    println!("{text}");
+}
