@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the tests and doc tests under AddressSanitizer. A stable compiler is told to accept the unstable flag.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/listed.sh
+
+not_under_asan=(
+    # The sanitizer itself needs terabytes of address space, and data that the limit does not leave it.
+    a_limit_on_the_address_space_is_named_and_what_fits_is_granted
+    a_commit_that_is_refused_leaves_the_arena_as_it_was
+    # They measure the process, and the sanitizer keeps shadow memory and freed blocks.
+    reserving_64_gib_costs_under_1_mib
+    ten_thousand_arenas_are_made_and_dropped_without_a_trace
+)
+
+# Leaks are not errors: tests forget things on purpose.
+export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address RUSTDOCFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0
+export CARGO_TARGET_DIR=target/asan
+with_listed not_under_asan cargo test --target x86_64-unknown-linux-gnu --no-fail-fast

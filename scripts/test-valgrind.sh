@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs the tests under valgrind's memcheck, with optimisation, as they are slow there. Children of tests run without it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/debian.sh
+source scripts/listed.sh
+
+not_under_valgrind=(
+)
+
+need valgrind
+export CARGO_TARGET_DIR=target/valgrind
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=no"
+with_listed not_under_valgrind cargo test --release --no-fail-fast --lib --tests
