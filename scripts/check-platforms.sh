@@ -33,6 +33,8 @@ not_under_qemu=(
     ten_thousand_arenas_are_made_and_dropped_without_a_trace
     # Its /proc/self/maps joins neighbouring pages that differ for the guest only.
     protect_changes_whole_pages_and_says_what_they_were
+    # It starts cargo for this system, not for the guest.
+    mistakes_do_not_compile
     # It does not pass limits on to the guest.
     a_limit_on_the_address_space_is_named_and_what_fits_is_granted
     a_commit_that_is_refused_leaves_the_arena_as_it_was

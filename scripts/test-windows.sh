@@ -13,6 +13,8 @@ not_under_wine=(
     # Windows has no RLIMIT_AS and no RLIMIT_DATA.
     a_limit_on_the_address_space_is_named_and_what_fits_is_granted
     a_commit_that_is_refused_leaves_the_arena_as_it_was
+    # It starts cargo, which Wine has not.
+    mistakes_do_not_compile
 )
 
 need wine wine64 gcc-mingw-w64-x86-64

@@ -38,14 +38,14 @@ impl Mallocator {
         }
     }
 
-    /// Clears what may not be zero of the bytes from `from` to `to`, which were just handed out.
+    /// Clears what may not be zero of `len` bytes from `start` on, which were just handed out.
     ///
     /// # Safety
     /// The bytes belong to the caller and were not written since the arena handed them out.
-    pub(crate) unsafe fn clear_dirty(&self, from: usize, to: usize) {
-        let dirty = self.dirty(from).min(to - from);
+    pub(crate) unsafe fn clear_dirty(&self, start: NonNull<u8>, len: usize) {
+        let dirty = self.dirty(start.addr().get()).min(len);
         // SAFETY: the caller's.
-        unsafe { self.pointer(from).write_bytes(0, dirty) };
+        unsafe { start.write_bytes(0, dirty) };
     }
 }
 
@@ -87,9 +87,9 @@ unsafe impl Allocator for Mallocator {
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.take_layout(layout);
-        if let (Ok(start), 1..) = (block, layout.size()) {
+        if let Ok(start) = block {
             // SAFETY: the block was just handed out to this call.
-            unsafe { self.clear_dirty(start.addr().get(), start.addr().get() + layout.size()) };
+            unsafe { self.clear_dirty(start, layout.size()) };
         }
         sized(block, layout)
     }
@@ -114,10 +114,9 @@ unsafe impl Allocator for Mallocator {
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's.
         let larger = unsafe { self.grow_block(block, old, new) };
-        if let (Ok(start), 1..) = (larger, new.size()) {
-            let start = start.addr().get();
+        if let Ok(start) = larger {
             // SAFETY: what is behind the old bytes was just handed out to this call.
-            unsafe { self.clear_dirty(start + old.size(), start + new.size()) };
+            unsafe { self.clear_dirty(start.add(old.size()), new.size() - old.size()) };
         }
         sized(larger, new)
     }

@@ -134,8 +134,7 @@ impl Mallocator {
     /// Forgets views that were never closed, as nobody is left to use them.
     fn forget_views(&mut self) {
         if self.child.take().is_some() {
-            let home = self.home();
-            home.note(home.region.base().addr().get() + home.region.committed());
+            self.home().note(self.committed_end());
             self.set_limit();
         }
     }
@@ -160,10 +159,13 @@ impl Mallocator {
 
     /// To be called after anything that changes what is committed or how it is protected.
     pub(crate) fn set_limit(&self) {
-        let region = &self.home().region;
-        let writable = region.protection().is_writable();
-        let committed = region.base().addr().get() + region.committed();
-        self.innermost().limit.set(if writable { committed } else { 0 });
+        let limit = if self.writable().is_ok() { self.committed_end() } else { 0 };
+        self.innermost().limit.set(limit);
+    }
+
+    /// The address of the first byte that is not committed.
+    fn committed_end(&self) -> usize {
+        self.base.addr().get() + self.region().committed()
     }
 
     pub(crate) fn region(&self) -> &Region {
@@ -202,11 +204,9 @@ impl Mallocator {
             Role::Owner(_) => self.base.addr().get(),
             Role::View { start, .. } => *start,
         };
-        let lowered = address.max(start).max(self.pin.get());
-        if lowered < self.cursor.get() {
-            self.home().note(self.cursor.get());
-            self.cursor.set(lowered);
-        }
+        let lowest = start.max(self.pin.get());
+        self.home().note(self.cursor.get());
+        self.cursor.set(self.cursor.get().min(address.max(lowest)));
     }
 
     /// Moves the cursor up from `from` to `to`, if `from` is where it is, no view is open, and there is room.
@@ -451,7 +451,7 @@ impl Mallocator {
         // SAFETY: nothing behind the cursor is handed out, and the limit follows.
         let outcome = unsafe { home.region.decommit(self.used()) };
         if outcome.is_ok() {
-            home.high.set(home.high.get().min(self.base.addr().get() + home.region.committed()));
+            home.high.set(home.high.get().min(self.committed_end()));
         }
         self.set_limit();
         Ok(outcome?)
@@ -491,3 +491,6 @@ pub(crate) fn dangling(layout: Layout) -> NonNull<u8> {
     // SAFETY: an alignment is not 0.
     unsafe { NonNull::new_unchecked(ptr::without_provenance_mut(layout.align())) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -304,9 +304,7 @@ impl Mallocator {
         let start = self.take_layout(layout)?;
         // SAFETY: the block is writable, was just handed out, and is nobody else's for as long as the arena is borrowed.
         unsafe {
-            if len > 0 {
-                self.clear_dirty(start.addr().get(), start.addr().get() + len);
-            }
+            self.clear_dirty(start, len);
             Ok(slice::from_raw_parts_mut(start.as_ptr(), len))
         }
     }
