@@ -59,7 +59,21 @@ fn main() -> Result<(), Error> {
     });
     refused("a write to it", &arena.try_alloc(1_u8));
 
-    heading("5. Refusals: an error that says what to do, and nothing has moved");
+    heading("5. Scope: what is temporary goes back by itself, and the outer arena can be used inside");
+    let words = Mallocator::growing(); // 64 GiB of address space
+    let mut longest = mallocator::Vec::new_in(&words);
+    for line in ["to be or not to be", "that is the question"] {
+        words.scope(|scratch| {
+            let sorted = scratch.alloc_iter(line.split(' '));
+            sorted.sort_by_key(|word| word.len());
+            longest.push(words.alloc_str(sorted[sorted.len() - 1])); // outlives the scope
+            scratch.alloc_slice_fill_copy(10_000, 0_u8); // does not
+            println!("in the scope {:>5} bytes are used", scratch.used());
+        });
+    }
+    println!("after it     {:>5} bytes are used, for {longest:?}", words.used());
+
+    heading("6. Refusals: an error that says what to do, and nothing has moved");
     let small = Mallocator::new()?;
     small.alloc_str("kept");
     refused("100 000 bytes out of 64 KiB", &small.try_alloc_bytes(&[0; 100_000]));
@@ -67,10 +81,10 @@ fn main() -> Result<(), Error> {
     refused("alloc_string::<u8>(\"5 €\")", &small.alloc_string::<u8>("5 €"));
     println!("\nused before and after: {} bytes", small.used());
 
-    heading("6. Free: everything at once");
+    heading("7. Free: everything at once");
     arena.free()?;
     small.free()?;
-    println!("1 GiB and 64 KiB of address space are given back");
+    println!("1 GiB and 64 KiB of address space are given back; the words go when they are dropped");
     Ok(())
 }
 

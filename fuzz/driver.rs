@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap as StdHashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use allocator_api2::alloc::Allocator;
 use mallocator::{Error, HashMap, Mallocator, Vec as ArenaVec};
 
 /// Scopes are nested no deeper.
@@ -222,11 +223,54 @@ impl Frame<'_> {
     }
 }
 
+impl Frame<'_> {
+    /// What a method hands out as `&` is nobody's once the reference is gone.
+    fn took_copy(&self, shadow: &mut Shadow, outcome: Result<&[u8], Error>) {
+        match outcome {
+            Ok(bytes) => {
+                let start = self.arena.base().as_ptr().with_addr(bytes.as_ptr().addr());
+                shadow.took(self.arena, start, bytes.len(), 1, self.depth);
+            }
+            Err(error) => assert!(matches!(error, Error::Exhausted { .. }), "{error}"),
+        }
+    }
+
+    /// A block through the `Allocator` trait, made larger or smaller, and given back or kept.
+    fn resized(&self, shadow: &mut Shadow, first: std::alloc::Layout, second: std::alloc::Layout) {
+        let arena = self.arena;
+        let Ok(block) = arena.allocate_zeroed(first) else { return };
+        // SAFETY: the block is live, has the first layout, and all of it is written before it is read.
+        unsafe {
+            assert!(block.as_ref().iter().all(|&byte| byte == 0), "not zero");
+            block.cast::<u8>().write_bytes(0x5a, first.size());
+            let resized = if second.size() >= first.size() {
+                arena.grow_zeroed(block.cast(), first, second)
+            } else {
+                arena.shrink(block.cast(), first, second)
+            };
+            let Ok(resized) = resized else {
+                assert!(block.as_ref().iter().all(|&byte| byte == 0x5a), "contents after a refusal");
+                return arena.deallocate(block.cast(), first);
+            };
+            let kept = first.size().min(second.size());
+            let bytes = resized.as_ref();
+            assert_eq!((bytes.len(), bytes.as_ptr().addr() % second.align()), (second.size(), 0));
+            assert!(bytes[..kept].iter().all(|&byte| byte == 0x5a), "contents");
+            assert!(bytes[kept..].iter().all(|&byte| byte == 0), "not zero");
+            if second.size() % 2 == 0 {
+                arena.deallocate(resized.cast(), second);
+            } else {
+                shadow.took(arena, resized.as_ptr().cast(), second.size(), second.align(), self.depth);
+            }
+        }
+    }
+}
+
 impl Level for Frame<'_> {
     fn act(&mut self, input: &mut Input<'_>, shadow: &mut Shadow) {
         CALLS.fetch_add(1, Ordering::Relaxed);
         let arena = self.arena;
-        match input.byte() % 32 {
+        match input.byte() % 40 {
             0 => {
                 let (size, align) = (input.size(), 1 << (input.byte() % 14));
                 let before = arena.used();
@@ -370,6 +414,46 @@ impl Level for Frame<'_> {
             30 => {
                 let key = input.byte();
                 assert_eq!(self.map.remove(&key), self.map_model.remove(&key));
+            }
+            31 => {
+                let outcome = arena.try_alloc_c_str(c"twelve bytes");
+                if let Ok(text) = outcome {
+                    assert_eq!(text, c"twelve bytes");
+                }
+                // Nobody has the text any more, so its memory may be written.
+                self.took_copy(shadow, outcome.map(std::ffi::CStr::to_bytes_with_nul));
+                assert!(arena.alloc_c_str_from("a\0b").is_err());
+                self.took_copy(shadow, arena.alloc_c_str_from("four").map(std::ffi::CStr::to_bytes_with_nul));
+            }
+            32 => {
+                let text = std::ffi::OsStr::new("of the system");
+                self.took_copy(shadow, arena.try_alloc_os_str(text).map(std::ffi::OsStr::as_encoded_bytes));
+            }
+            33 => {
+                let before = arena.used();
+                assert!(arena.alloc_string::<u8>("€").is_err() && arena.alloc_byte_string("0x4").is_err());
+                assert_eq!(arena.used(), before);
+                self.took(shadow, arena.alloc_string::<u8>("naïve"));
+                self.took(shadow, arena.alloc_string::<u32>("😀"));
+            }
+            34 => {
+                self.took(shadow, arena.try_alloc_default::<[u64; 3]>());
+                self.took(shadow, arena.try_alloc_uninit::<[u32; 5]>());
+                self.took(shadow, arena.try_alloc_uninit_slice::<u16>(7));
+            }
+            35 => {
+                let size = input.size();
+                self.took(shadow, arena.try_alloc_slice_clone(&vec![1_u16; size]));
+                self.took(shadow, arena.try_alloc_slice_fill_clone(size, &1_u8));
+                self.took(shadow, arena.try_alloc_slice_fill_default::<u64>(3));
+            }
+            36..=38 => {
+                let mut layout = |most: u8| {
+                    let (size, align) = (input.size(), 1 << (input.byte() % most));
+                    std::alloc::Layout::from_size_align(size, align).unwrap()
+                };
+                let (first, second) = (layout(8), layout(13));
+                self.resized(shadow, first, second);
             }
             _ => self.check(),
         }
