@@ -125,7 +125,8 @@ impl Mallocator {
             // would hand out memory that is in use.
             std::process::abort();
         }
-        self.home().note(view.cursor.get());
+        // By way of the view, which is new: the parent may be a forgotten one of an arena that has moved since.
+        view.home().note(view.cursor.get());
         self.child.set(None);
         self.cursor.set(self.cursor.get().max(view.pin.get()));
         self.limit.set(view.limit.get());
