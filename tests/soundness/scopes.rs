@@ -65,6 +65,7 @@ fn an_arena_with_a_forgotten_scope_can_be_used_moved_and_reset() {
         std::mem::forget(coroutine);
     }
     /// Gives the memory of the box back, too.
+    #[expect(clippy::boxed_local, reason = "that is what it is for")]
     fn move_out(arena: Box<Mallocator>) -> Mallocator {
         *arena
     }
