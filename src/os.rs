@@ -85,16 +85,37 @@ impl OsError {
     }
 
     /// The name of the function that was refused: `"mmap"`, `"VirtualAlloc(MEM_COMMIT)"` and so on.
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator};
+    ///
+    /// let Err(Error::Os(refusal)) = Mallocator::with_size(1 << 60) else { panic!("granted") };
+    /// assert!(["mmap", "VirtualAlloc(MEM_RESERVE)"].contains(&refusal.call()));
+    /// ```
     pub fn call(&self) -> &'static str {
         platform::name_of(self.call)
     }
 
     /// The system's error code: `errno` on Unix, `GetLastError()` on Windows.
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator};
+    ///
+    /// let Err(Error::Os(refusal)) = Mallocator::with_size(1 << 60) else { panic!("granted") };
+    /// assert!(std::io::Error::from_raw_os_error(refusal.code()).raw_os_error().is_some());
+    /// ```
     pub const fn code(&self) -> i32 {
         self.code
     }
 
     /// The size in bytes of the range the call was about.
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator};
+    ///
+    /// let Err(Error::Os(refusal)) = Mallocator::with_size(1 << 60) else { panic!("granted") };
+    /// assert!(refusal.size() > 1 << 60); // and the page behind it
+    /// ```
     pub const fn size(&self) -> usize {
         self.size
     }

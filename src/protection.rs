@@ -221,6 +221,12 @@ impl fmt::Debug for Protection {
 }
 
 /// Why a number or a combination of flags is not a protection.
+///
+/// ```
+/// use mallocator::{Protection, ProtectionError};
+///
+/// assert_eq!(Protection::from_win32(0x08), Err(ProtectionError::WriteCopy));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtectionError {

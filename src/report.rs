@@ -34,31 +34,73 @@ pub struct Report {
 
 impl Report {
     /// The name given to the builder.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().size(1 << 20).name("frames").build()?;
+    /// arena.alloc(1_u64);
+    /// assert_eq!(arena.report().name(), Some("frames"));
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
     /// The address of the reservation.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().size(1 << 20).name("frames").build()?;
+    /// arena.alloc(1_u64);
+    /// assert_eq!(arena.report().base(), arena.base().addr().get());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
     pub const fn base(&self) -> usize {
         self.base
     }
 
     /// Bytes reserved.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().size(1 << 20).name("frames").build()?;
+    /// arena.alloc(1_u64);
+    /// assert_eq!(arena.report().size(), 1 << 20);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
     pub const fn size(&self) -> usize {
         self.size
     }
 
     /// Bytes backed by the system.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().size(1 << 20).name("frames").build()?;
+    /// arena.alloc(1_u64);
+    /// assert_eq!(arena.report().committed(), arena.committed());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
     pub const fn committed(&self) -> usize {
         self.committed
     }
 
     /// Bytes handed out, with what aligning them took.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().size(1 << 20).name("frames").build()?;
+    /// arena.alloc(1_u64);
+    /// assert_eq!(arena.report().used(), 8);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
     pub const fn used(&self) -> usize {
         self.used
     }
 
     /// What the pages may be used for.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().size(1 << 20).name("frames").build()?;
+    /// arena.alloc(1_u64);
+    /// assert!(arena.report().protection().is_writable());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
     pub const fn protection(&self) -> Protection {
         self.protection
     }

@@ -14,7 +14,14 @@ impl Drop for Close<'_> {
     }
 }
 
-/// Where the cursor of an arena was. Made by [`Mallocator::mark`].
+/// Where the cursor of an arena was. Made by [`Mallocator::mark`], used by [`Mallocator::rewind`].
+///
+/// ```
+/// let arena = mallocator::Mallocator::new()?;
+/// let (before, _, after) = (arena.mark(), arena.alloc(1), arena.mark());
+/// assert!(before < after);
+/// # Ok::<(), mallocator::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     address: usize,
