@@ -122,7 +122,7 @@ impl<T> Drop for Filling<'_, T> {
             }
         }
         let end = self.start.addr().get() + self.size();
-        let _give_back = (self.size() != 0).then_some(GiveBack(self.arena, self.before, end));
+        let _give_back = (self.size() != 0).then(|| GiveBack(self.arena, self.before, end));
         // SAFETY: so many elements were made there, and nobody has them.
         unsafe { NonNull::slice_from_raw_parts(self.start, self.len).drop_in_place() };
     }

@@ -72,6 +72,34 @@ fn an_element_whose_drop_panics_does_not_keep_the_block() {
     assert_eq!(arena.used(), 1);
 }
 
+/// The block goes back after the elements are dropped, not before.
+#[test]
+fn elements_that_allocate_when_they_are_dropped_do_not_overwrite_one_another() {
+    struct Allocates<'a>(&'a Mallocator, u64);
+    impl Drop for Allocates<'_> {
+        fn drop(&mut self) {
+            assert!(self.1 < 100, "overwritten");
+            self.0.alloc_slice_fill_copy(20, u64::MAX);
+        }
+    }
+    let arena = Mallocator::new().unwrap();
+    assert!(thrown(|| {
+        arena.alloc_slice_fill_with(10, |index| {
+            if index == 9 {
+                throw();
+            }
+            Allocates(&arena, index as u64)
+        });
+    }));
+}
+
+#[test]
+fn a_hint_that_is_true_is_taken_so_that_nothing_moves() {
+    let arena = Mallocator::new().unwrap();
+    let numbers = arena.alloc_iter((0..100_u64).inspect(|_| _ = arena.alloc(0_u8)));
+    assert_eq!((arena.offset_of(numbers), arena.used()), (Some(0), 900));
+}
+
 #[test]
 fn lengths_that_lie_are_not_believed() {
     struct Liar {
