@@ -3,6 +3,7 @@
 mod encoded;
 mod filling;
 mod iter;
+mod raw;
 mod slice;
 mod text;
 mod value;

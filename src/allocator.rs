@@ -1,12 +1,13 @@
 //! The `Allocator` trait: collections that live in an arena.
 
 use std::alloc::Layout;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use crate::error::Error;
-use crate::mallocator::Mallocator;
+use crate::mallocator::{Mallocator, dangling};
 
 impl Mallocator {
     /// Makes a block larger: in place when it is the last and no scope is open, else by moving it.
@@ -33,8 +34,21 @@ impl Mallocator {
 
     /// Gives the end of a block back, or all of it, if it is the last.
     pub(crate) fn shorten_block(&self, start: usize, old_size: usize, new_size: usize) {
-        if old_size != 0 && self.cursor() == start + old_size {
-            self.lower_cursor(start + new_size);
+        if old_size != new_size {
+            self.lower_end(start, start + old_size, start + new_size);
+        }
+    }
+
+    /// Gives a block back whose contents were not finished, and what aligning it took, if it is the last. `before` is where
+    /// the cursor was.
+    pub(crate) fn give_back(&self, before: usize, block: Range<usize>) {
+        if block.is_empty() {
+            return;
+        }
+        if self.cursor() == block.end {
+            self.lower_cursor(before);
+        } else {
+            self.lower_end(block.start, block.end, block.start);
         }
     }
 
@@ -132,7 +146,8 @@ unsafe impl Allocator for Mallocator {
         let start = block.addr().get();
         if start % new.align() == 0 {
             self.shorten_block(start, old.size(), new.size());
-            return sized(Ok(block), new);
+            let same = if new.size() == 0 { dangling(new) } else { self.pointer(start) };
+            return sized(Ok(same), new);
         }
         let aligned = self.take_layout(new);
         if let Ok(aligned) = aligned {

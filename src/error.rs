@@ -7,7 +7,8 @@ use crate::protection::Protection;
 pub use crate::protection::ProtectionError;
 
 /// Why a call was refused. Whatever the variant, nothing was handed out, no protection changed, and the cursor is where
-/// it was, apart from what the caller's own closures and iterators allocated.
+/// it was, apart from what the caller's own closures and iterators allocated, and what had to be moved because of that or
+/// of an open scope.
 ///
 /// It owns no heap memory and is at most 24 bytes, so that returning it costs the fast path nothing.
 ///

@@ -10,7 +10,7 @@ use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-use crate::error::{Error, granted};
+use crate::error::Error;
 use crate::pure::bump::{self, Block};
 use crate::vm::{Placement, Region};
 
@@ -132,8 +132,9 @@ impl Mallocator {
         self.limit.set(view.limit.get());
     }
 
-    /// Forgets views that were never closed, as nobody is left to use them.
+    /// Forgets views that were never closed, as nobody is left to use them. What this arena took meanwhile stays taken.
     fn forget_views(&mut self) {
+        self.cursor.set(self.settled());
         if self.child.take().is_some() {
             self.home().note(self.committed_end());
             self.set_limit();
@@ -210,6 +211,23 @@ impl Mallocator {
         self.cursor.set(self.cursor.get().min(address.max(lowest)));
     }
 
+    /// Gives the memory from `new_end` to `end` back, the end of a block of this arena that starts at `start`, if it is the
+    /// last of all: in this arena, or, when it was taken while a view is open, in the innermost view.
+    pub(crate) fn lower_end(&self, start: usize, end: usize, new_end: usize) {
+        debug_assert!(start <= new_end && new_end <= end);
+        if self.cursor.get() == end {
+            return self.lower_cursor(new_end);
+        }
+        let innermost = self.innermost();
+        // A view opened since starts behind the block, and so does what is in it.
+        let taken_there = matches!(innermost.role, Role::View { start: first, .. } if first <= start);
+        if innermost.cursor.get() == end && self.has_view() && taken_there {
+            self.home().note(end);
+            innermost.cursor.set(new_end);
+            self.pin_views(new_end);
+        }
+    }
+
     /// Moves the cursor up from `from` to `to`, if `from` is where it is, no view is open, and there is room.
     pub(crate) fn raise_cursor(&self, from: usize, to: usize) -> bool {
         if self.cursor.get() != from || self.has_view() || to > self.region().end() {
@@ -273,6 +291,17 @@ impl Mallocator {
         }
     }
 
+    /// Memory for any `size`, which may be 0, whatever the protection. `align` is a power of two.
+    pub(crate) fn take_raw(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
+        match bump::place(self.cursor.get(), size, align, self.limit.get()) {
+            Some(block) => {
+                self.cursor.set(block.end);
+                Ok(self.pointer(block.start))
+            }
+            None => self.take_anyhow(size, align),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn take_slowly(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
@@ -291,14 +320,19 @@ impl Mallocator {
         self.set_limit();
         committed?;
         innermost.cursor.set(block.end);
+        self.pin_views(block.end);
+        Ok(self.pointer(block.start))
+    }
+
+    /// Pins every view that is open on this arena or view, at the end of the last block that an outer arena has in them.
+    fn pin_views(&self, end: usize) {
         let mut view = self.child.get();
         while let Some(passed) = view {
             // SAFETY: a live view is on the stack of a scope that has not ended.
             let passed = unsafe { passed.as_ref() };
-            passed.pin.set(block.end);
+            passed.pin.set(end);
             view = passed.child.get();
         }
-        Ok(self.pointer(block.start))
     }
 
     /// What is left is too small. `align` is a power of two.
@@ -312,85 +346,6 @@ impl Mallocator {
     pub(crate) fn writable(&self) -> Result<(), Error> {
         let protection = self.region().protection();
         if protection.is_writable() { Ok(()) } else { Err(Error::NotWritable { protection }) }
-    }
-
-    /// Moves the cursor up to a multiple of `align`, hands out the `size` bytes from there, and does not touch them:
-    /// the `Alloc` of the original, checked.
-    ///
-    /// It works whatever the protection of the region. `size` may be 0: then the cursor is only aligned. What aligning
-    /// skips is committed too. The memory is not zeroed; what was never handed out before is zero.
-    ///
-    /// # Errors
-    /// [`Error::InvalidAlignment`] when `align` is not a power of two; [`Error::Exhausted`] when the block does not fit
-    /// in what is left; [`Error::Os`] when the system refuses memory. The cursor has not moved.
-    ///
-    /// ```
-    /// use mallocator::{Error, Mallocator};
-    ///
-    /// let arena = Mallocator::new()?;
-    /// let header = arena.alloc_raw(10, 1)?;
-    /// let table = arena.alloc_raw(256, 64)?;
-    /// assert_eq!(arena.offset_of(table.as_ptr().cast::<u8>()), Some(64));
-    /// assert_eq!((header.len(), table.len(), arena.used()), (10, 256, 320));
-    /// assert!(matches!(arena.alloc_raw(1, 3), Err(Error::InvalidAlignment { align: 3 })));
-    /// # Ok::<(), Error>(())
-    /// ```
-    pub fn alloc_raw(&self, size: usize, align: usize) -> Result<NonNull<[u8]>, Error> {
-        if !align.is_power_of_two() {
-            return Err(Error::InvalidAlignment { align });
-        }
-        let start = match bump::place(self.cursor.get(), size, align, self.limit.get()) {
-            Some(block) => {
-                self.cursor.set(block.end);
-                self.pointer(block.start)
-            }
-            None => self.take_anyhow(size, align)?,
-        };
-        Ok(NonNull::slice_from_raw_parts(start, size))
-    }
-
-    /// Memory for `layout`, uninitialised. A layout of size 0 takes none and gets a dangling pointer, aligned.
-    ///
-    /// Unlike [`alloc_raw`](Self::alloc_raw) it refuses a region that is not
-    /// [writable](crate::Protection::is_writable).
-    ///
-    /// # Panics
-    /// When [`try_alloc_layout`](Self::try_alloc_layout) would return an error.
-    ///
-    /// ```
-    /// use std::alloc::Layout;
-    /// use mallocator::Mallocator;
-    ///
-    /// let arena = Mallocator::new()?;
-    /// let block = arena.alloc_layout(Layout::new::<[u64; 4]>());
-    /// assert!(block.cast::<u64>().is_aligned());
-    /// assert_eq!(arena.used(), 32);
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    #[inline(always)]
-    #[track_caller]
-    pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        granted(self.try_alloc_layout(layout))
-    }
-
-    /// [`alloc_layout`](Self::alloc_layout) that returns the error.
-    ///
-    /// # Errors
-    /// [`Error::NotWritable`], [`Error::Exhausted`], or [`Error::Os`] when the system refuses memory. The cursor has not
-    /// moved.
-    ///
-    /// ```
-    /// use std::alloc::Layout;
-    /// use mallocator::{Error, Mallocator};
-    ///
-    /// let arena = Mallocator::new()?;
-    /// let refused = arena.try_alloc_layout(Layout::new::<[u8; 100_000]>());
-    /// assert!(matches!(refused, Err(Error::Exhausted { .. })));
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[inline(always)]
-    pub fn try_alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        self.take_layout(layout)
     }
 
     /// Takes back everything that was handed out. The memory stays committed, for the next round.

@@ -18,14 +18,14 @@ pub(crate) struct Filling<'a, T> {
     capacity: usize,
     /// Elements made.
     len: usize,
-    /// Where the cursor was before the block was taken.
+    /// Where the cursor was before the block was taken, or would have been, had the open scope ended then.
     before: usize,
 }
 
 impl<'a, T> Filling<'a, T> {
     pub(crate) fn with_capacity(arena: &'a Mallocator, capacity: usize) -> Result<Self, Error> {
         let layout = Self::layout(arena, capacity)?;
-        let before = arena.cursor();
+        let before = arena.settled();
         let start = arena.take_layout(layout)?.cast();
         let capacity = if size_of::<T>() == 0 { usize::MAX } else { capacity };
         Ok(Self { arena, start, capacity, len: 0, before })
@@ -46,17 +46,14 @@ impl<'a, T> Filling<'a, T> {
     #[cold]
     fn grow(&mut self) -> Result<(), Error> {
         let doubled = self.capacity.saturating_mul(2).max(4);
-        self.grow_to(doubled).or_else(|error| match error {
-            // Less may fit.
-            Error::Exhausted { .. } => self.grow_to(self.capacity + 1),
-            _ => Err(error),
-        })
+        // Less may be granted.
+        self.grow_to(doubled).or_else(|_| self.grow_to(self.capacity + 1))
     }
 
     fn grow_to(&mut self, capacity: usize) -> Result<(), Error> {
         let new = Self::layout(self.arena, capacity)?;
         let old = Layout::array::<T>(self.capacity).unwrap_or(Layout::new::<()>());
-        let before = self.arena.cursor();
+        let before = self.arena.settled();
         // SAFETY: the block was handed out for `old`, and `new` is larger.
         let start = unsafe { self.arena.grow_block(self.start.cast(), old, new) }?.cast();
         if start != self.start {
@@ -96,10 +93,7 @@ impl<T: Copy> Filling<'_, T> {
         if self.capacity - self.len < elements.len() {
             let needed = self.len.saturating_add(elements.len());
             let ample = self.capacity.saturating_mul(2).max(needed);
-            self.grow_to(ample).or_else(|error| match error {
-                Error::Exhausted { .. } => self.grow_to(needed),
-                _ => Err(error),
-            })?;
+            self.grow_to(ample).or_else(|_| self.grow_to(needed))?;
         }
         // SAFETY: there is room, in a block that is nobody else's, so not that of `elements`.
         unsafe {
@@ -113,16 +107,14 @@ impl<T: Copy> Filling<'_, T> {
 impl<T> Drop for Filling<'_, T> {
     fn drop(&mut self) {
         /// Gives the block back after the elements are dropped, also if one of them panics.
-        struct GiveBack<'a>(&'a Mallocator, usize, usize);
+        struct GiveBack<'a>(&'a Mallocator, usize, std::ops::Range<usize>);
         impl Drop for GiveBack<'_> {
             fn drop(&mut self) {
-                if self.0.cursor() == self.2 {
-                    self.0.lower_cursor(self.1);
-                }
+                self.0.give_back(self.1, self.2.clone());
             }
         }
-        let end = self.start.addr().get() + self.size();
-        let _give_back = (self.size() != 0).then(|| GiveBack(self.arena, self.before, end));
+        let start = self.start.addr().get();
+        let _give_back = GiveBack(self.arena, self.before, start..start + self.size());
         // SAFETY: so many elements were made there, and nobody has them.
         unsafe { NonNull::slice_from_raw_parts(self.start, self.len).drop_in_place() };
     }

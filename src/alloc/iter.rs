@@ -40,10 +40,9 @@ impl Mallocator {
     #[inline]
     pub fn try_alloc_iter<I: IntoIterator>(&self, elements: I) -> Result<&mut [I::Item], Error> {
         let elements = elements.into_iter();
-        // A hint, not a promise: a block too large for the arena is not asked for because of it.
+        // A hint, not a promise: what is too much for the arena was perhaps not meant.
         let hint = elements.size_hint().0;
-        let room = self.available() / size_of::<I::Item>().max(1);
-        let mut filling = Filling::with_capacity(self, hint.min(room))?;
+        let mut filling = Filling::with_capacity(self, hint).or_else(|_| Filling::with_capacity(self, 0))?;
         for element in elements {
             filling.push(element)?;
         }

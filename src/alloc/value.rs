@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::mem::{self, MaybeUninit};
+use std::ops::Range;
 
 use crate::collections::Box;
 use crate::error::{Error, granted};
@@ -130,9 +131,10 @@ impl Mallocator {
         &self,
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<Result<&mut T, E>, Error> {
-        let before = self.cursor();
+        let before = self.settled();
         let mut slot = self.take::<T>()?;
-        let unfinished = Unfinished { arena: self, before, after: self.cursor() };
+        let start = slot.addr().get();
+        let unfinished = Unfinished { arena: self, before, block: start..start + size_of::<T>() };
         Ok(match make() {
             Ok(value) => {
                 mem::forget(unfinished);
@@ -269,13 +271,11 @@ impl Mallocator {
 struct Unfinished<'a> {
     arena: &'a Mallocator,
     before: usize,
-    after: usize,
+    block: Range<usize>,
 }
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if self.arena.cursor() == self.after {
-            self.arena.lower_cursor(self.before);
-        }
+        self.arena.give_back(self.before, self.block.clone());
     }
 }

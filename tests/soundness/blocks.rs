@@ -63,6 +63,7 @@ fn every_growth_keeps_the_contents_and_copies_no_more() {
         for (old, new) in [(0, 0), (0, 1), (1, 1), (7, 8), (16, 1000), (100, 101)] {
             for (old_align, new_align) in [(1, 1), (8, 8), (1, 64), (64, 1), (4, 16)] {
                 let mark = arena.mark();
+                arena.alloc(1_u8);
                 let block = arena.allocate(layout(old, old_align)).unwrap();
                 fill(block);
                 let behind = (!last).then(|| arena.alloc([0xaa_u8; 24]));
@@ -157,6 +158,17 @@ fn a_growth_that_is_refused_leaves_the_block_as_it_was() {
     let full = unsafe { arena.grow(block.cast(), layout(1000, 1), layout(65_536, 1)) }.unwrap();
     assert!(holds(full, 1000));
     assert_eq!(arena.available(), 0);
+}
+
+#[test]
+fn a_block_does_not_grow_in_a_region_that_is_no_longer_writable() {
+    let arena = Mallocator::new().unwrap();
+    let block = arena.allocate(layout(8, 1)).unwrap();
+    // SAFETY: nothing in the arena is written from here on.
+    unsafe { arena.protect(0..arena.size(), mallocator::Protection::READ).unwrap() };
+    // SAFETY: the block is live, has that layout, and the new one is not smaller.
+    assert!(unsafe { arena.grow(block.cast(), layout(8, 1), layout(16, 1)) }.is_err());
+    assert_eq!(arena.used(), 8);
 }
 
 /// On a region that is not plainly writable nothing may be written, so nothing is allocated.

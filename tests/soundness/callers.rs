@@ -72,6 +72,97 @@ fn an_element_whose_drop_panics_does_not_keep_the_block() {
     assert_eq!(arena.used(), 1);
 }
 
+/// The cursor of an arena stands still while a scope is open on it; what it took meanwhile lies above.
+#[test]
+fn a_slice_given_back_after_the_scope_it_was_begun_in_takes_nothing_else_with_it() {
+    use corosensei::Coroutine;
+    for panics in [true, false] {
+        let arena: &'static Mallocator = Box::leak(Box::new(Mallocator::new().unwrap()));
+        let mut scoped = Coroutine::<(), (), ()>::new(move |yielder, ()| {
+            arena.scope(|scratch| {
+                scratch.alloc(0_u64);
+                yielder.suspend(());
+            });
+        });
+        let mut kept = None;
+        let mut made = 0_u64;
+        let failed = thrown(|| {
+            let elements = std::iter::from_fn(|| {
+                made += 1;
+                match made {
+                    5 => {
+                        scoped.resume(());
+                        kept = Some(arena.alloc([7_u8; 64]));
+                    }
+                    20 => _ = scoped.resume(()),
+                    30 if panics => throw(),
+                    _ => {}
+                }
+                Some(made)
+            });
+            if arena.try_alloc_iter(elements).is_err() {
+                throw();
+            }
+        });
+        assert!(failed);
+        let late = arena.alloc([0xff_u8; 256]);
+        assert_eq!((kept.unwrap(), late), (&mut [7; 64], &mut [0xff; 256]));
+    }
+}
+
+#[test]
+fn a_slice_that_had_to_move_gives_back_only_where_it_moved_to() {
+    let arena = Mallocator::new().unwrap();
+    let mut kept = None;
+    let mut made = 0_u64;
+    let elements = std::iter::from_fn(|| {
+        made += 1;
+        if made == 2 {
+            kept = Some(arena.alloc([7_u8; 64]));
+        }
+        Some(made)
+    });
+    assert!(arena.try_alloc_iter(elements).is_err());
+    assert!(arena.available() > 60_000);
+    arena.alloc([0xff_u8; 256]);
+    assert_eq!(kept.unwrap(), &[7; 64]);
+}
+
+/// What an outer arena gives back inside a scope goes back to the innermost, whose it was.
+#[test]
+fn failures_of_an_outer_arena_inside_a_scope_leave_nothing_taken() {
+    let arena = Mallocator::new().unwrap();
+    arena.scope(|scratch| {
+        let inner = scratch.alloc([1_u8; 100]);
+        for _ in 0..100 {
+            assert_eq!(arena.alloc_try_with(|| Err::<[u64; 10], _>(1)), Err(1));
+            drop(arena.alloc_boxed([2_u8; 500]));
+            assert!(thrown(
+                || _ = arena.alloc_slice_fill_with(50, |index| if index == 40 { throw() } else { index })
+            ));
+        }
+        assert!(scratch.used() < 110, "{}", scratch.used());
+        let kept = arena.alloc_slice_fill_iter([3_u8; 10]);
+        scratch.scope(|deeper| {
+            let deepest = deeper.alloc([4_u8; 100]);
+            drop(arena.alloc_boxed([5_u8; 500]));
+            drop(scratch.alloc_boxed([5_u8; 500]));
+            deeper.scope(|empty| {
+                // The block lies in a view that is not the innermost any more.
+                let boxed = scratch.alloc_boxed([6_u8; 50]);
+                empty.scope(|_| drop(boxed));
+                assert_eq!(empty.used(), scratch.used());
+            });
+            assert_eq!(deepest, &[4; 100]);
+        });
+        assert_eq!((inner, kept), (&mut [1; 100], &mut [3; 10][..]));
+    });
+    // What the scopes had below the last of it stays: 100 and 100 of theirs, 10 that were kept.
+    assert!(arena.used() < 220, "{}", arena.used());
+    arena.scope(|_| assert!(arena.try_alloc_iter(0_u64..).is_err()));
+    assert!(arena.available() > 30_000, "{}", arena.available());
+}
+
 /// The block goes back after the elements are dropped, not before.
 #[test]
 fn elements_that_allocate_when_they_are_dropped_do_not_overwrite_one_another() {

@@ -93,6 +93,18 @@ fn an_arena_with_a_forgotten_scope_can_be_used_moved_and_reset() {
     forget_a_scope(&moved);
     moved.try_trim().unwrap();
     *moved.alloc(1) += 1;
+    moved.reset();
+    // What the arena took while the scope was open is in use, so a trim keeps it.
+    forget_a_scope(&moved);
+    let block = moved.alloc_layout(std::alloc::Layout::new::<[u8; 64]>());
+    // SAFETY: the block was just handed out.
+    unsafe { block.write_bytes(7, 64) };
+    let used = moved.used();
+    moved.trim();
+    assert_eq!(moved.used(), used);
+    moved.alloc([0xff_u8; 1000]);
+    // SAFETY: the block is still handed out.
+    assert!(unsafe { block.cast::<[u8; 64]>().read() } == [7; 64]);
     forget_a_scope(&moved);
     moved.free().unwrap();
 }
@@ -272,6 +284,7 @@ fn a_parent_s_last_block_freed_inside_lowers_the_parent_s_cursor_only() {
 #[test]
 fn a_mark_counts_what_is_pinned_and_a_rewind_goes_no_lower() {
     let arena = Mallocator::new().unwrap();
+    let before = arena.mark();
     arena.scope(|scratch| {
         let start = scratch.mark();
         scratch.alloc([1_u8; 100]);
@@ -287,6 +300,9 @@ fn a_mark_counts_what_is_pinned_and_a_rewind_goes_no_lower() {
         // SAFETY: as above.
         unsafe { arena.rewind(mark) };
         assert_eq!(scratch.used(), 228);
+        // SAFETY: as above; nothing of the outer arena before the scope is used again either.
+        unsafe { arena.rewind(before) };
+        assert_eq!((scratch.used(), arena.used()), (228, 128));
     });
     assert_eq!(arena.used(), 128);
     let mark = arena.mark();
