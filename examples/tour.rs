@@ -1,5 +1,6 @@
 //! The whole of it in a minute: reserve a region, put one of everything into it, look at the bytes, run some of them,
 //! and see what is refused. `cargo run --release --example tour`
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 use mallocator::{Error, Mallocator, Protection};
 

@@ -1,4 +1,5 @@
 //! A program written for bumpalo. What was changed is the import and how the arena is made.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 use allocator_api2::vec::Vec;
 use hashbrown::{DefaultHashBuilder, HashMap};

@@ -1,4 +1,5 @@
 //! Collections over an arena do what those of std do.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 use std::collections::HashMap as StdHashMap;
 

@@ -1,5 +1,6 @@
 //! The driver of the fuzz target: calls of the whole API, scopes eight deep, collections inside and outside of them,
 //! panics, and exhaustion. Fed with random bytes, and with what the fuzzer found worth keeping.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 #[path = "../fuzz/driver.rs"]
 mod driver;

@@ -1,4 +1,5 @@
 //! Every typed method, fallible and not: what it makes, where, and what it does when there is no room.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 use std::ffi::{CString, OsStr};
 

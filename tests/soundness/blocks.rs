@@ -4,6 +4,7 @@ use std::alloc::Layout;
 use std::ptr::NonNull;
 
 use allocator_api2::alloc::Allocator;
+use allocator_api2::vec::Vec as OwnedVec;
 use mallocator::Mallocator;
 
 fn layout(size: usize, align: usize) -> Layout {
@@ -182,7 +183,7 @@ fn the_trait_refuses_a_region_that_is_not_writable() {
 /// Every path to a growth of a whole reservation, without a copy.
 #[test]
 fn a_vector_grown_in_exact_steps_fills_95_percent_of_its_reservation_and_never_moves() {
-    let mut bytes = allocator_api2::vec::Vec::new_in(Mallocator::with_size(64 << 20).unwrap());
+    let mut bytes = OwnedVec::new_in(Mallocator::with_size(64 << 20).unwrap());
     bytes.push(0_u8);
     let start = bytes.as_ptr();
     while bytes.try_reserve_exact(1 << 16).is_ok() {

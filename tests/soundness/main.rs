@@ -1,4 +1,5 @@
 //! Holes that were found by attacking the design, one test each: a test fails where its rule is not kept.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 #[path = "../common/mod.rs"]
 mod common;
