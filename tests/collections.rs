@@ -3,6 +3,8 @@
 
 use std::collections::HashMap as StdHashMap;
 
+use allocator_api2::vec::Vec as OwnedVec;
+
 use mallocator::{HashMap, HashSet, Mallocator, Vec as ArenaVec};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -182,8 +184,8 @@ fn reserving_more_than_there_is_is_an_error_and_keeps_everything() {
 
 #[test]
 fn an_owned_vector_can_be_moved_and_returned_with_its_arena() {
-    fn build() -> allocator_api2::vec::Vec<String, Mallocator> {
-        let mut names = allocator_api2::vec::Vec::new_in(Mallocator::growing());
+    fn build() -> OwnedVec<String, Mallocator> {
+        let mut names = OwnedVec::new_in(Mallocator::growing());
         names.extend((0..1000).map(|number| number.to_string()));
         names
     }
