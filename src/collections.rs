@@ -24,7 +24,7 @@ pub type Vec<'a, T> = allocator_api2::vec::Vec<T, &'a Mallocator>;
 /// A value in an arena that is dropped with its box: [`allocator_api2::boxed::Box`] with a `&Mallocator`.
 ///
 /// [`alloc_boxed`](crate::Mallocator::alloc_boxed) makes one. On stable Rust, `unsize_box!` turns it into a box of a
-/// trait object:
+/// trait object (with the feature `nightly` it is one by itself):
 ///
 /// ```
 /// use allocator_api2::unsize_box;

@@ -4,7 +4,6 @@
 use std::collections::HashMap as StdHashMap;
 
 use allocator_api2::vec::Vec as OwnedVec;
-
 use mallocator::{HashMap, HashSet, Mallocator, Vec as ArenaVec};
 use proptest::collection::vec;
 use proptest::prelude::*;

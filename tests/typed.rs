@@ -158,7 +158,10 @@ fn boxes_drop_what_they_hold() {
     let large = (Rc::clone(&shared), [0_u8; 100_000]);
     assert!(arena.try_alloc_boxed(large).is_err());
     assert_eq!(Rc::strong_count(&shared), 1, "a refused value is dropped");
-    let object: mallocator::Box<'_, dyn Fn() -> i32> =
-        allocator_api2::unsize_box!(arena.alloc_boxed(move || *shared + 1));
+    let add_one = arena.alloc_boxed(move || *shared + 1);
+    #[cfg(not(feature = "nightly"))]
+    let object: mallocator::Box<'_, dyn Fn() -> i32> = allocator_api2::unsize_box!(add_one);
+    #[cfg(feature = "nightly")]
+    let object: mallocator::Box<'_, dyn Fn() -> i32> = add_one;
     assert_eq!(object(), 6);
 }
