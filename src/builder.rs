@@ -4,7 +4,8 @@ use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
 use crate::os;
 use crate::protection::Protection;
-use crate::vm::{Placement, Region};
+use crate::vm::{HugePages, Options, Placement, Region, reuse};
+use allocator_api2::boxed::Box;
 
 /// 64 KiB: the size of a [`Mallocator::new`], and where Windows places reservations. The same on every platform; what
 /// the system at hand has is [`allocation_granularity`].
@@ -54,10 +55,7 @@ pub fn allocation_granularity() -> usize {
 #[derive(Clone, Debug)]
 #[must_use = "a builder reserves nothing until it is built"]
 pub struct Builder {
-    size: usize,
-    protection: Protection,
-    placement: Placement,
-    name: Option<Box<str>>,
+    options: Options,
 }
 
 impl Builder {
@@ -74,7 +72,7 @@ impl Builder {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub const fn size(mut self, bytes: usize) -> Self {
-        self.size = bytes;
+        self.options.size = bytes;
         self
     }
 
@@ -89,7 +87,7 @@ impl Builder {
     /// # Ok::<(), Error>(())
     /// ```
     pub const fn protection(mut self, protection: Protection) -> Self {
-        self.protection = protection;
+        self.options.protection = protection;
         self
     }
 
@@ -105,7 +103,7 @@ impl Builder {
     /// # Ok::<(), Error>(())
     /// ```
     pub const fn at(mut self, address: usize) -> Self {
-        self.placement = Placement::At(address);
+        self.options.placement = Placement::At(address);
         self
     }
 
@@ -124,7 +122,56 @@ impl Builder {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn near<T: ?Sized>(mut self, ptr: *const T, max_distance: usize) -> Self {
-        self.placement = Placement::Near { address: ptr.addr(), distance: max_distance };
+        self.options.placement = Placement::Near { address: ptr.addr(), distance: max_distance };
+        self
+    }
+
+    /// Whether the memory is to be on huge pages. The default is [`HugePages::Transparent`]: what lies behind the first
+    /// 256 KiB is, where the system has them to give.
+    ///
+    /// ```
+    /// use mallocator::{Error, HugePages, Mallocator};
+    ///
+    /// let small = Mallocator::builder().size(1 << 30).huge_pages(HugePages::Never).build()?;
+    /// match Mallocator::builder().size(4 << 20).huge_pages(HugePages::Required).build() {
+    ///     Ok(arena) => assert_eq!(arena.committed(), arena.size()),
+    ///     Err(Error::Os(refusal)) => println!("{refusal}"), // says which setting or privilege is missing
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub const fn huge_pages(mut self, huge_pages: HugePages) -> Self {
+        self.options.huge_pages = huge_pages;
+        self
+    }
+
+    /// Whether the range may be one that an earlier arena of this thread left, and may be left for a later one. The
+    /// default is `true`: making and dropping an arena then costs nanoseconds, and not the microseconds that the system
+    /// takes for a range.
+    ///
+    /// A thread keeps one range, of the arena that was dropped last, with up to 1 MiB in memory, and for an arena of the
+    /// same size. One with any other option than its size, or that [`protect`](Mallocator::protect) was called on, is never
+    /// kept; nor is it when it ends by [`free`](Mallocator::free). The end of the thread releases it.
+    ///
+    /// Memory of a range that was used before holds what was left there, and
+    /// [`alloc_zeroed_bytes`](Mallocator::alloc_zeroed_bytes) knows that. Where the gaps that alignment leaves must be
+    /// zero, as in an image that is written to a file, say `false`.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let first = Mallocator::with_size(1 << 20)?;
+    /// let place = first.base();
+    /// drop(first);
+    /// let second = Mallocator::with_size(1 << 20)?; // nothing is asked of the system
+    /// assert_eq!(second.base(), place);
+    ///
+    /// let fresh = Mallocator::builder().size(1 << 20).reuse(false).build()?;
+    /// assert_ne!(fresh.base(), place);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn reuse(mut self, reuse: bool) -> Self {
+        self.options.reuse = reuse;
         self
     }
 
@@ -138,7 +185,7 @@ impl Builder {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.into());
+        self.options.name = Some(name.into());
         self
     }
 
@@ -161,9 +208,28 @@ impl Builder {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn build(&self) -> Result<Mallocator, Error> {
-        let region = Region::reserve(self.size, self.placement, self.protection)?;
-        Ok(Mallocator::over(region, self.placement, self.name.clone()))
+        let kept = if self.options.are_plain() { reuse::take(self.options.size) } else { None };
+        kept.map_or_else(|| fresh(self.options.clone()), |region| Ok(Mallocator::over(region)))
     }
+}
+
+/// An arena on a range that the system has just given.
+#[cold]
+fn fresh(options: Options) -> Result<Mallocator, Error> {
+    let asked = options.size;
+    fresh_for(options, asked)
+}
+
+/// The same, where `asked` is what the caller would rather have.
+fn fresh_for(options: Options, asked: usize) -> Result<Mallocator, Error> {
+    let mut outcome = Region::reserve(options.clone());
+    // What the thread keeps may be in the way of a limit.
+    if matches!(outcome, Err(Error::Os(_))) && reuse::clear() {
+        outcome = Region::reserve(options);
+    }
+    let mut region = outcome?;
+    region.set_asked(asked);
+    Ok(Mallocator::over(Box::new(region)))
 }
 
 impl Mallocator {
@@ -179,8 +245,9 @@ impl Mallocator {
     /// assert_eq!(arena.size(), 64 * 1024);
     /// # Ok::<(), mallocator::Error>(())
     /// ```
+    #[inline]
     pub fn new() -> Result<Self, Error> {
-        Self::builder().build()
+        Self::with_size(PAGE_GRANULARITY)
     }
 
     /// Reserves `bytes` bytes, rounded up to pages, readable and writable. Memory is committed as the arena fills, so
@@ -196,8 +263,9 @@ impl Mallocator {
     /// assert_eq!(arena.available(), 1 << 30);
     /// # Ok::<(), mallocator::Error>(())
     /// ```
+    #[inline]
     pub fn with_size(bytes: usize) -> Result<Self, Error> {
-        Self::builder().size(bytes).build()
+        reuse::take(bytes).map_or_else(|| fresh(Options::new(bytes)), |region| Ok(Self::over(region)))
     }
 
     /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever.
@@ -213,6 +281,7 @@ impl Mallocator {
     /// *number += 1;
     /// assert_eq!(*number, 43);
     /// ```
+    #[inline]
     #[track_caller]
     pub fn growing() -> Self {
         granted(Self::try_growing())
@@ -230,14 +299,9 @@ impl Mallocator {
     /// assert!(arena.size() >= 64 * 1024);
     /// # Ok::<(), mallocator::Error>(())
     /// ```
+    #[inline]
     pub fn try_growing() -> Result<Self, Error> {
-        let mut bytes = GROWING;
-        loop {
-            match Self::with_size(bytes) {
-                Err(Error::Os(_)) if bytes > PAGE_GRANULARITY => bytes /= 2,
-                outcome => return outcome,
-            }
-        }
+        reuse::take(GROWING).map_or_else(fresh_growing, |region| Ok(Self::over(region)))
     }
 
     /// Options: size, protection, place, name. Nothing is reserved before [`build`](Builder::build).
@@ -250,11 +314,17 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub const fn builder() -> Builder {
-        Builder {
-            size: PAGE_GRANULARITY,
-            protection: Protection::READ_WRITE,
-            placement: Placement::Anywhere,
-            name: None,
+        Builder { options: Options::new(PAGE_GRANULARITY) }
+    }
+}
+
+#[cold]
+fn fresh_growing() -> Result<Mallocator, Error> {
+    let mut bytes = GROWING;
+    loop {
+        match fresh_for(Options::new(bytes), GROWING) {
+            Err(Error::Os(_)) if bytes > PAGE_GRANULARITY => bytes /= 2,
+            outcome => return outcome,
         }
     }
 }

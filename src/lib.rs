@@ -29,3 +29,4 @@ pub use mallocator::Mallocator;
 pub use protection::Protection;
 pub use report::Report;
 pub use scope::Mark;
+pub use vm::HugePages;

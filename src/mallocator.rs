@@ -8,11 +8,14 @@
 
 use std::alloc::Layout;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
+
+use allocator_api2::boxed::Box;
 
 use crate::error::Error;
 use crate::pure::bump::{self, Block};
-use crate::vm::{Placement, Region};
+use crate::vm::{Region, reuse};
 
 /// A bump allocator over one contiguous range of virtual memory.
 ///
@@ -46,29 +49,22 @@ pub struct Mallocator {
     /// The end of the last block that an outer arena took while this view was the innermost or on the way to it; 0 when
     /// none did. The cursor goes no lower.
     pin: Cell<usize>,
+    /// What the owner owns, and its views share.
+    region: NonNull<Region>,
     role: Role,
     /// How far the fast path may move the cursor: the end of what is committed; 0 while a view is open on this one, and
     /// while ordinary stores would not work.
     limit: Cell<usize>,
 }
 
+#[derive(Clone, Copy)]
 enum Role {
-    Owner(Home),
+    /// The region is a box of its own, released with it.
+    Owner,
     View {
-        home: NonNull<Home>,
         /// Where the cursor started.
         start: usize,
     },
-}
-
-/// What an arena owns, and its views share.
-struct Home {
-    region: Region,
-    placement: Placement,
-    name: Option<Box<str>>,
-    /// The highest address any cursor was lowered from, since the system last gave zeroes: from there on memory that is
-    /// above every cursor was never used, and is zero.
-    high: Cell<usize>,
 }
 
 // SAFETY: the region belongs to the owner alone, no operation depends on the thread it happens on, and a view cannot be
@@ -76,19 +72,21 @@ struct Home {
 unsafe impl Send for Mallocator {}
 
 impl Mallocator {
-    /// An arena over all of `region`.
-    pub(crate) fn over(region: Region, placement: Placement, name: Option<Box<str>>) -> Self {
+    /// An arena over all of `region`, with nothing in it.
+    #[inline]
+    pub(crate) fn over(region: Box<Region>) -> Self {
         let base = region.base();
-        let arena = Self {
+        let limit =
+            if region.protection().is_writable() { base.addr().get() + region.committed() } else { 0 };
+        Self {
             cursor: Cell::new(base.addr().get()),
             base,
             child: Cell::new(None),
             pin: Cell::new(0),
-            role: Role::Owner(Home { region, placement, name, high: Cell::new(base.addr().get()) }),
-            limit: Cell::new(0),
-        };
-        arena.set_limit();
-        arena
+            region: NonNull::from(Box::leak(region)),
+            role: Role::Owner,
+            limit: Cell::new(limit),
+        }
     }
 
     /// A view of the innermost live view, which is not open yet.
@@ -101,7 +99,8 @@ impl Mallocator {
             base: self.base,
             child: Cell::new(None),
             pin: Cell::new(0),
-            role: Role::View { home: NonNull::from(self.home()), start: parent.cursor.get() },
+            region: self.region,
+            role: Role::View { start: parent.cursor.get() },
             limit: parent.limit.clone(),
         }
     }
@@ -126,26 +125,24 @@ impl Mallocator {
             std::process::abort();
         }
         // By way of the view, which is new: the parent may be a forgotten one of an arena that has moved since.
-        view.home().note(view.cursor.get());
+        view.region().note(view.cursor.get());
         self.child.set(None);
         self.cursor.set(self.cursor.get().max(view.pin.get()));
         self.limit.set(view.limit.get());
+    }
+
+    /// Before everything that was handed out is forgotten.
+    fn note_all(&self) {
+        let open = self.child.get().is_some();
+        self.region().note(if open { self.committed_end() } else { self.cursor.get() });
     }
 
     /// Forgets views that were never closed, as nobody is left to use them. What this arena took meanwhile stays taken.
     fn forget_views(&mut self) {
         self.cursor.set(self.settled());
         if self.child.take().is_some() {
-            self.home().note(self.committed_end());
+            self.region().note(self.committed_end());
             self.set_limit();
-        }
-    }
-
-    fn home(&self) -> &Home {
-        match &self.role {
-            Role::Owner(home) => home,
-            // SAFETY: a view does not outlive the borrow of the owner, which so stays where it is.
-            Role::View { home, .. } => unsafe { home.as_ref() },
         }
     }
 
@@ -170,16 +167,14 @@ impl Mallocator {
         self.base.addr().get() + self.region().committed()
     }
 
+    #[inline]
     pub(crate) fn region(&self) -> &Region {
-        &self.home().region
-    }
-
-    pub(crate) fn placement(&self) -> Placement {
-        self.home().placement
+        // SAFETY: the owner holds the region until it is dropped, and a view does not outlive the borrow of the owner.
+        unsafe { self.region.as_ref() }
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.home().name.as_deref()
+        self.region().options().name.as_deref()
     }
 
     /// Whether a scope is open on this arena or view.
@@ -202,12 +197,12 @@ impl Mallocator {
 
     /// Moves the cursor down to `address`, but not below what is pinned or where it started, and never up.
     pub(crate) fn lower_cursor(&self, address: usize) {
-        let start = match &self.role {
-            Role::Owner(_) => self.base.addr().get(),
-            Role::View { start, .. } => *start,
+        let start = match self.role {
+            Role::Owner => self.base.addr().get(),
+            Role::View { start } => start,
         };
         let lowest = start.max(self.pin.get());
-        self.home().note(self.cursor.get());
+        self.region().note(self.cursor.get());
         self.cursor.set(self.cursor.get().min(address.max(lowest)));
     }
 
@@ -220,9 +215,9 @@ impl Mallocator {
         }
         let innermost = self.innermost();
         // A view opened since starts behind the block, and so does what is in it.
-        let taken_there = matches!(innermost.role, Role::View { start: first, .. } if first <= start);
+        let taken_there = matches!(innermost.role, Role::View { start: first } if first <= start);
         if innermost.cursor.get() == end && self.has_view() && taken_there {
-            self.home().note(end);
+            self.region().note(end);
             innermost.cursor.set(new_end);
             self.pin_views(new_end);
         }
@@ -247,7 +242,7 @@ impl Mallocator {
 
     /// How many of the bytes from `start` on may not be zero, if they were just handed out and not written.
     pub(crate) fn dirty(&self, start: usize) -> usize {
-        self.home().high.get().saturating_sub(start)
+        self.region().high().saturating_sub(start)
     }
 
     /// A pointer into the region, from its address.
@@ -403,18 +398,14 @@ impl Mallocator {
     /// ```
     pub fn try_trim(&mut self) -> Result<(), Error> {
         self.forget_views();
-        let home = self.home();
         // SAFETY: nothing behind the cursor is handed out, and the limit follows.
-        let outcome = unsafe { home.region.decommit(self.used()) };
-        if outcome.is_ok() {
-            home.high.set(home.high.get().min(self.committed_end()));
-        }
+        let outcome = unsafe { self.region().decommit(self.used()) };
         self.set_limit();
         Ok(outcome?)
     }
 
-    /// Gives everything back to the system, address space and all. Dropping the arena does the same, but cannot say
-    /// whether it worked.
+    /// Gives everything back to the system, address space and all, at once. Dropping the arena may keep the range for the next
+    /// arena of the thread ([`Builder::reuse`](crate::Builder::reuse)), and cannot say whether it worked.
     ///
     /// # Errors
     /// [`Error::Os`] when the system refuses. The memory is given back and the release tried once more; if that is refused
@@ -427,18 +418,23 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn free(self) -> Result<(), Error> {
-        match self.role {
-            Role::Owner(home) => Ok(home.region.release()?),
-            // A view is never owned.
-            Role::View { .. } => Ok(()),
-        }
+        // A view is never owned.
+        let arena = ManuallyDrop::new(self);
+        // SAFETY: an arena that somebody owns is the owner of its region, and this is its end.
+        let region = unsafe { Box::from_raw(arena.region.as_ptr()) };
+        Ok(Box::into_inner(region).release()?)
     }
 }
 
-impl Home {
-    /// Before a cursor is lowered from `address`.
-    fn note(&self, address: usize) {
-        self.high.set(self.high.get().max(address));
+impl Drop for Mallocator {
+    /// The region goes to the thread, for the next arena like it, or back to the system.
+    #[inline]
+    fn drop(&mut self) {
+        if let Role::Owner = self.role {
+            self.note_all();
+            // SAFETY: the region is the owner's, and this is its end; no borrow of the arena is left.
+            unsafe { reuse::keep(Box::from_raw(self.region.as_ptr())) };
+        }
     }
 }
 

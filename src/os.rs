@@ -16,7 +16,9 @@
 //! | [`reserve`] | free address space | reserved | nothing was reserved |
 //! | [`commit`] | reserved | committed, zero | still reserved |
 //! | [`decommit`] | committed | reserved | still committed, contents unspecified |
-//! | [`discard`] | committed | committed, contents unspecified (zero on Linux) | the same |
+//! | [`discard`] | committed | committed, contents unspecified; the memory goes when it is wanted elsewhere | the same |
+//! | [`advise_huge`], [`advise_small`] | reserved or committed | the same; on huge pages where possible, or never | the same |
+//! | [`reserve_huge`] | free address space | committed, zero, in memory, on huge pages for good | nothing was reserved |
 //! | [`protect`] | committed | committed, contents kept | some pages may have changed: set them again |
 //! | [`release`] | a whole reservation | free address space | still reserved |
 //! | [`lock`] | committed | committed, never paged out | not locked |
@@ -49,9 +51,12 @@ mod platform;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Reserve,
+    ReserveHuge,
     Commit,
     Decommit,
     Discard,
+    AdviseHuge,
+    AdviseSmall,
     Protect,
     Release,
     Lock,
@@ -125,9 +130,12 @@ impl fmt::Display for OsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deed = match self.call {
             Call::Reserve => "reserve",
+            Call::ReserveHuge => "reserve and commit on huge pages",
             Call::Commit => "commit",
             Call::Decommit => "decommit",
             Call::Discard => "discard",
+            Call::AdviseHuge => "take the advice to use huge pages for",
+            Call::AdviseSmall => "take the advice to use no huge pages for",
             Call::Protect => "protect",
             Call::Release => "release",
             Call::Lock => "lock",
@@ -146,7 +154,7 @@ impl std::error::Error for OsError {}
 
 /// Whether the system refused a [`reserve`] at an address because something is there.
 pub(crate) fn is_taken(error: &OsError) -> bool {
-    error.call == Call::Reserve && error.code == platform::TAKEN
+    matches!(error.call, Call::Reserve | Call::ReserveHuge) && error.code == platform::TAKEN
 }
 
 /// Whether the same call may be granted a moment later, because the system is making room.
@@ -164,6 +172,19 @@ pub(crate) fn granularity() -> usize {
     platform::granularity()
 }
 
+/// Whether committed memory is charged to the process at once, and not only when it is touched.
+pub(crate) const COMMIT_IS_CHARGED: bool = platform::COMMIT_IS_CHARGED;
+
+/// The size in bytes of the huge pages that [`advise_huge`] may get, where advice can get any worth having.
+pub(crate) fn advised_huge_page() -> Option<usize> {
+    platform::advised_huge_page()
+}
+
+/// The size in bytes of the huge pages that [`reserve_huge`] gets, where the processor and the system have any.
+pub(crate) fn huge_page() -> Option<usize> {
+    platform::huge_page()
+}
+
 /// The first part of `protection` that this platform does not have.
 pub(crate) fn unsupported(protection: Protection) -> Option<&'static str> {
     platform::unsupported(protection)
@@ -177,6 +198,25 @@ pub(crate) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u
     seam::ask(Call::Reserve, size)?;
     let start = platform::reserve(size, at)?;
     seam::granted(Call::Reserve, start, size);
+    Ok(start)
+}
+
+/// Reserves and commits `size` bytes, a multiple of [`huge_page`], on huge pages, at exactly `at` (a multiple as well)
+/// where it is given; they are in memory when it returns, so that touching them cannot fail.
+///
+/// On Unix the page behind the range is reserved with it, so that [`release`] is given `size` and a page. Windows
+/// reserves huge pages by themselves, and ignores that size.
+///
+/// The result is not null. Another mapping is never replaced: when one lies in the range, the error satisfies
+/// [`is_taken`]. The range is never decommitted.
+pub(crate) fn reserve_huge(
+    size: usize,
+    at: Option<NonZeroUsize>,
+    protection: Protection,
+) -> Result<NonNull<u8>, OsError> {
+    seam::ask(Call::ReserveHuge, size)?;
+    let start = platform::reserve_huge(size, at, protection)?;
+    seam::granted(Call::Reserve, start, size + page_size());
     Ok(start)
 }
 
@@ -200,16 +240,41 @@ pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsEr
     unsafe { platform::decommit(start, len) }
 }
 
-/// Gives the memory of committed pages back and leaves them accessible.
+/// Lets the system have the memory of committed pages when it wants it, and leaves them accessible: until then touching
+/// them costs nothing.
 ///
 /// # Safety
 /// The range is committed and writable, and belongs to the caller; its contents are not read again before they are
 /// written.
-#[cfg_attr(not(test), expect(dead_code, reason = "part of the contract; reuse of ranges will discard"))]
 pub(crate) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
     seam::ask(Call::Discard, len)?;
     // SAFETY: handed on.
     unsafe { platform::discard(start, len) }
+}
+
+/// Asks for huge pages for what is touched in the range from now on.
+///
+/// # Safety
+/// The range belongs to the caller.
+pub(crate) unsafe fn advise_huge(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::AdviseHuge, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::advise_huge(start, len) }
+}
+
+/// Asks for no huge pages in the range, whatever the system's default.
+///
+/// # Safety
+/// The range belongs to the caller.
+pub(crate) unsafe fn advise_small(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::AdviseSmall, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::advise_small(start, len) }
+}
+
+/// How many bytes of the range are on huge pages at this moment, if the system says; it takes a while.
+pub(crate) fn on_huge_pages(start: NonNull<u8>, len: usize) -> Option<usize> {
+    platform::on_huge_pages(start, len)
 }
 
 /// Changes what committed pages may be used for.

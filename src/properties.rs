@@ -64,7 +64,7 @@ impl Mallocator {
     /// ```
     /// let arena = mallocator::Mallocator::with_size(1 << 30)?;
     /// arena.alloc_bytes(&[7; 1_000_000]);
-    /// assert!((1_000_000..1_200_000).contains(&arena.committed()));
+    /// assert!(arena.committed() >= 1_000_000);
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn committed(&self) -> usize {

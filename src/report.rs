@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::builder::{allocation_granularity, page_size};
+use crate::error::OsError;
 use crate::mallocator::Mallocator;
 use crate::protection::Protection;
-use crate::vm::Placement;
+use crate::vm::{HugePages, Placement};
 
 /// What each option of the [`Builder`](crate::Builder) was granted, and the sizes at the moment of
 /// [`Mallocator::report`]. To be printed.
@@ -30,6 +31,10 @@ pub struct Report {
     used: usize,
     protection: Protection,
     placement: Placement,
+    huge_pages: HugePages,
+    huge_from: Option<usize>,
+    huge_asked: Option<Result<(), OsError>>,
+    on_huge_pages: Option<usize>,
 }
 
 impl Report {
@@ -104,6 +109,80 @@ impl Report {
     pub const fn protection(&self) -> Protection {
         self.protection
     }
+
+    /// What was asked of the builder about huge pages. What came of it is in the three methods below.
+    ///
+    /// ```
+    /// use mallocator::{HugePages, Mallocator};
+    ///
+    /// assert_eq!(Mallocator::new()?.report().huge_pages(), HugePages::Transparent);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn huge_pages(&self) -> HugePages {
+        self.huge_pages
+    }
+
+    /// The offset in bytes behind which memory is, or will be, on huge pages; `None` where none are wanted, the system takes
+    /// no advice, or the range has no room for one behind its small part.
+    ///
+    /// ```
+    /// use mallocator::{HugePages, Mallocator};
+    ///
+    /// let never = Mallocator::builder().size(1 << 30).huge_pages(HugePages::Never).build()?;
+    /// assert_eq!(never.report().huge_from(), None);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn huge_from(&self) -> Option<usize> {
+        self.huge_from
+    }
+
+    /// What the system said when it was asked for huge pages: `None` when it was not asked yet, or is not to be. An error
+    /// means that the arena goes on with small pages.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::with_size(1 << 30)?;
+    /// arena.alloc(1);
+    /// assert_eq!(arena.report().huge_asked(), None); // in its small part
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn huge_asked(&self) -> Option<Result<(), OsError>> {
+        self.huge_asked
+    }
+
+    /// Bytes that are on huge pages at this moment, if the system says: Linux does, in `/proc/self/smaps`. What it has taken
+    /// the advice for it may still put on small pages, for want of memory in one piece, or where the administrator has
+    /// switched huge pages off.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::with_size(1 << 30)?;
+    /// arena.alloc_bytes(&[1; 10_000_000]);
+    /// println!("{:?} bytes are on huge pages", arena.report().on_huge_pages());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn on_huge_pages(&self) -> Option<usize> {
+        self.on_huge_pages
+    }
+
+    fn fmt_huge_pages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "huge pages  ")?;
+        match (self.huge_pages, self.huge_from) {
+            (HugePages::Never, _) => write!(f, "never")?,
+            (HugePages::Required, _) => write!(f, "all of it")?,
+            (HugePages::Transparent, None) => write!(f, "none: too small a range, or not on this system")?,
+            (HugePages::Transparent, Some(from)) => {
+                write!(f, "behind the first {from} bytes, ")?;
+                match self.huge_asked {
+                    None => write!(f, "not asked for yet")?,
+                    Some(Ok(())) => write!(f, "asked for")?,
+                    Some(Err(refusal)) => write!(f, "refused: {refusal}")?,
+                }
+            }
+        }
+        match self.on_huge_pages {
+            Some(bytes) => writeln!(f, "; {bytes} bytes are on them"),
+            None => writeln!(f),
+        }
+    }
 }
 
 impl fmt::Display for Report {
@@ -123,6 +202,7 @@ impl fmt::Display for Report {
         writeln!(f, "reserved    {size:>15} bytes, with one inaccessible page behind them")?;
         writeln!(f, "committed   {committed:>15} bytes")?;
         writeln!(f, "used        {used:>15} bytes")?;
+        self.fmt_huge_pages(f)?;
         write!(f, "units       pages of {} bytes, ", page_size())?;
         write!(f, "reservations at multiples of {}", allocation_granularity())
     }
@@ -137,6 +217,7 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn report(&self) -> Report {
+        let region = self.region();
         Report {
             name: self.name().map(Into::into),
             base: self.base().addr().get(),
@@ -144,7 +225,11 @@ impl Mallocator {
             committed: self.committed(),
             used: self.used(),
             protection: self.protection(),
-            placement: self.placement(),
+            placement: region.options().placement,
+            huge_pages: region.options().huge_pages,
+            huge_from: region.huge_from(),
+            huge_asked: region.advised(),
+            on_huge_pages: region.on_huge_pages(),
         }
     }
 }

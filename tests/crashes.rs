@@ -71,7 +71,9 @@ fn a_write_to_what_was_freed_is_fatal() {
 
 #[test]
 fn a_write_to_what_was_dropped_is_fatal() {
-    dies("a_write_to_what_was_dropped_is_fatal", || Mallocator::new().unwrap().base().as_ptr());
+    dies("a_write_to_what_was_dropped_is_fatal", || {
+        Mallocator::builder().reuse(false).build().unwrap().base().as_ptr()
+    });
 }
 
 #[test]

@@ -83,16 +83,15 @@ fn only_what_is_committed_can_be_touched_at_every_step() {
         if arena.committed() != committed {
             assert!(arena.committed() > committed, "it only grows");
             let step = arena.committed() - committed;
-            assert!(
-                step <= (committed / 8).max(65_536) + mallocator::page_size(),
-                "{step} after {committed}"
-            );
+            // Where committing costs nothing, steps are larger, and end where huge pages do.
+            let most = if cfg!(windows) { 65_536 } else { 2 * MIB };
+            assert!(step <= (committed / 8).max(most) + mallocator::page_size(), "{step} after {committed}");
             committed = arena.committed();
             steps += 1;
             check_pages(&arena);
         }
     }
-    assert!((20..60).contains(&steps), "{steps} steps");
+    assert!((10..60).contains(&steps), "{steps} steps");
     assert_eq!(arena.committed(), arena.size());
     check_pages(&arena);
 }

@@ -229,7 +229,7 @@ fn protect_changes_whole_pages_and_says_what_they_were() {
 
 #[test]
 fn protect_commits_what_it_covers() {
-    let arena = Mallocator::with_size(1 << 20).unwrap();
+    let arena = Mallocator::with_size(8 << 20).unwrap();
     let committed = arena.committed();
     // SAFETY: no reference into the arena is alive.
     unsafe { arena.protect(committed + 1..committed + 2, Protection::READ).unwrap() };

@@ -38,7 +38,9 @@ thread_local! {
 }
 
 pub(super) fn ask(call: Call, size: usize) -> Result<(), OsError> {
-    SEAM.with_borrow_mut(|seam| {
+    // At the end of a thread, when what it kept is released, the seam may be gone before.
+    let asked = SEAM.try_with(|seam| {
+        let mut seam = seam.borrow_mut();
         let index = seam.asked.len();
         seam.asked.push(call);
         let refused = match seam.refuse {
@@ -51,24 +53,31 @@ pub(super) fn ask(call: Call, size: usize) -> Result<(), OsError> {
             return Err(OsError::new(call, size, seam.code));
         }
         Ok(())
-    })
+    });
+    asked.unwrap_or(Ok(()))
 }
 
 pub(super) fn granted(call: Call, start: NonNull<u8>, size: usize) {
-    SEAM.with_borrow_mut(|seam| match call {
-        Call::Reserve => seam.live.push((start, size)),
-        Call::Release => {
-            let known = seam.live.iter().position(|&range| range == (start, size));
-            seam.live.swap_remove(known.expect("what is released was reserved, as a whole"));
+    let _ = SEAM.try_with(|seam| {
+        let live = &mut seam.borrow_mut().live;
+        match call {
+            Call::Reserve => live.push((start, size)),
+            Call::Release => {
+                let known = live.iter().position(|&range| range == (start, size));
+                live.swap_remove(known.expect("what is released was reserved, as a whole"));
+            }
+            _ => unreachable!("only what makes or ends a reservation is told"),
         }
-        _ => unreachable!("only what makes or ends a reservation is told"),
     });
 }
 
 mod tests {
     use super::{Call, Refuse, SEAM, platform};
-    use crate::vm::{Placement, Region};
+    use crate::vm::{Options, Region, reuse};
     use crate::{Error, Mallocator, Protection};
+
+    /// What is committed first, in bytes, of a range that is too small for huge pages.
+    const FIRST_STEP: usize = if super::super::COMMIT_IS_CHARGED { 1 << 16 } else { 1 << 20 };
 
     /// What happened to the requests of one run.
     struct Record {
@@ -78,6 +87,7 @@ mod tests {
     }
 
     fn with_faults(refuse: Refuse, code: i32, run: impl FnOnce()) -> Record {
+        reuse::clear();
         SEAM.with_borrow_mut(|seam| {
             (seam.refuse, seam.code) = (refuse, code);
             seam.asked.clear();
@@ -85,6 +95,7 @@ mod tests {
             assert!(seam.live.is_empty());
         });
         run();
+        reuse::clear();
         SEAM.with_borrow_mut(|seam| Record {
             asked: std::mem::take(&mut seam.asked),
             refused: std::mem::take(&mut seam.refused),
@@ -191,7 +202,8 @@ mod tests {
             let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || errors = main_job());
             assert_eq!(record.leaked, 0, "request {k}");
             let Some(&call) = record.refused.first() else {
-                assert!(k > 50 && k == record.asked.len(), "{k} requests");
+                // How many places are tried nearby depends on what else is there.
+                assert!(k > 50 && k >= record.asked.len(), "{k} requests");
                 assert_eq!(errors, []);
                 break;
             };
@@ -204,7 +216,8 @@ mod tests {
                     named.insert(error.call());
                 }
                 // Less memory was granted than would have been convenient; another place was found.
-                ([], Call::Commit | Call::Reserve) => {}
+                // Small pages do as well.
+                ([], Call::Commit | Call::Reserve | Call::AdviseHuge) => {}
                 _ => panic!("request {k}, {call:?}: {errors:?}"),
             }
         }
@@ -230,7 +243,9 @@ mod tests {
 
     #[test]
     fn a_drop_that_is_refused_gives_the_memory_back_and_tries_again() {
-        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || drop(Mallocator::new()));
+        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+            drop(Mallocator::builder().reuse(false).build());
+        });
         assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Release, Call::Decommit, Call::Release]);
         assert_eq!(record.leaked, 0);
     }
@@ -250,9 +265,9 @@ mod tests {
     #[test]
     fn a_step_too_large_is_followed_by_one_just_large_enough() {
         let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            let region = Region::reserve(1 << 20, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+            let region = Region::reserve(Options::new(1 << 21)).unwrap();
             region.commit(region.committed() + 1).unwrap();
-            assert_eq!(region.committed(), 0x1_0000 + crate::page_size().min(0x1_0000));
+            assert_eq!(region.committed(), FIRST_STEP + crate::page_size());
             region.release().unwrap();
         });
         let commit = Call::Commit;
@@ -262,10 +277,10 @@ mod tests {
     #[test]
     fn a_step_just_large_enough_is_asked_for_once() {
         let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            let region = Region::reserve(1 << 20, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+            let region = Region::reserve(Options::new(1 << 21)).unwrap();
             let refused = region.commit(region.size());
             assert!(refused.is_err());
-            assert_eq!(region.committed(), 0x1_0000);
+            assert_eq!(region.committed(), FIRST_STEP);
         });
         assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Commit, Call::Release]);
     }
@@ -276,11 +291,11 @@ mod tests {
         const COMMITMENT_LIMIT: i32 = 1455;
         for (refuse, tries) in [(Refuse::Only(2), 2), (Refuse::From(2), 7)] {
             let record = with_faults(refuse, COMMITMENT_LIMIT, || {
-                let region = Region::reserve(1 << 20, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+                let region = Region::reserve(Options::new(1 << 21)).unwrap();
                 let outcome = region.commit(region.size());
                 let passed = platform::may_pass(COMMITMENT_LIMIT) && matches!(refuse, Refuse::Only(_));
                 assert_eq!(outcome.is_ok(), passed);
-                assert_eq!(region.committed(), if passed { 1 << 20 } else { 0x1_0000 });
+                assert_eq!(region.committed(), if passed { 1 << 21 } else { FIRST_STEP });
             });
             let commits = record.asked.iter().filter(|&&call| call == Call::Commit).count();
             assert_eq!(commits, 1 + if platform::may_pass(COMMITMENT_LIMIT) { tries } else { 1 });
@@ -292,7 +307,7 @@ mod tests {
     fn a_change_refused_half_way_is_taken_back_run_by_run() {
         let page = crate::page_size();
         let record = with_faults(Refuse::Only(4), platform::OUT_OF_MEMORY, || {
-            let region = Region::reserve(1 << 16, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+            let region = Region::reserve(Options::new(1 << 16)).unwrap();
             let protect = |range, protection| {
                 // SAFETY: nothing is in the region.
                 unsafe { region.protect(range, protection) }
@@ -361,7 +376,7 @@ mod tests {
     /// The calls of the contract that no part of the library makes yet.
     #[test]
     fn discarding_and_locking_fulfil_their_contract() {
-        let region = Region::reserve(1 << 16, Placement::Anywhere, Protection::READ_WRITE).unwrap();
+        let region = Region::reserve(Options::new(1 << 16)).unwrap();
         let (start, page) = (region.base(), crate::page_size());
         // SAFETY: the pages are committed, writable and this test's.
         unsafe {

@@ -23,6 +23,14 @@ const AT: MapFlags = RESERVE.union(MapFlags::FIXED_NOREPLACE);
 #[cfg(not(target_os = "linux"))]
 const AT: MapFlags = RESERVE;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "huge.rs"]
+mod huge;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) use huge::{advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_huge};
+
+pub(super) const COMMIT_IS_CHARGED: bool = false;
+
 pub(super) const TAKEN: i32 = Errno::EXIST.raw_os_error();
 
 #[cfg(test)]
@@ -31,10 +39,13 @@ pub(super) const OUT_OF_MEMORY: i32 = Errno::NOMEM.raw_os_error();
 pub(super) fn name_of(call: Call) -> &'static str {
     match call {
         Call::Reserve => "mmap",
+        Call::ReserveHuge => "mmap(MAP_HUGETLB)",
         Call::Commit | Call::Protect => "mprotect",
-        Call::Decommit if DECOMMIT_BY_MPROTECT => "mprotect(PROT_NONE)",
+        Call::Decommit if DECOMMIT_BY_MPROTECT => "madvise(MADV_DONTNEED), mprotect(PROT_NONE)",
         Call::Decommit => "mmap(MAP_FIXED, PROT_NONE)",
-        Call::Discard => "madvise",
+        Call::Discard => "madvise(MADV_FREE)",
+        Call::AdviseHuge => "madvise(MADV_HUGEPAGE)",
+        Call::AdviseSmall => "madvise(MADV_NOHUGEPAGE)",
         Call::Release => "munmap",
         Call::Lock => "mlock",
         Call::FlushInstructionCache => "flush",
@@ -49,6 +60,14 @@ pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
             "usually a limit on the address space (RLIMIT_AS: see `ulimit -v`), a size beyond what the processor can \
              address, or too many mappings (vm.max_map_count)",
         ),
+        (Call::ReserveHuge, Errno::NOMEM | Errno::FAULT) => Some(
+            "usually the pool of huge pages is too small: see vm.nr_hugepages and vm.nr_overcommit_hugepages, or a \
+             limit of the control group (hugetlb.2MB.max)",
+        ),
+        (Call::ReserveHuge, Errno::INVAL | Errno::NODEV | Errno::NOSYS) => {
+            Some("usually a kernel or processor without huge pages of this size")
+        }
+        (Call::AdviseHuge, Errno::INVAL) => Some("usually a kernel without transparent huge pages"),
         (Call::Commit, Errno::NOMEM) => Some(
             "usually strict accounting (vm.overcommit_memory = 2), a limit on data (RLIMIT_DATA: see `ulimit -d`), or \
              too many mappings (vm.max_map_count)",
@@ -56,7 +75,7 @@ pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
         (Call::Protect | Call::Decommit | Call::Release, Errno::NOMEM) => {
             Some("usually too many mappings: the call would split one (vm.max_map_count)")
         }
-        (Call::Discard, Errno::INVAL) => {
+        (Call::Discard | Call::Decommit, Errno::INVAL) => {
             Some("usually pages locked in memory (mlock, mlockall), which are not given back")
         }
         (Call::Commit | Call::Protect, Errno::ACCESS | Errno::PERM | Errno::NOTSUP) => Some(
@@ -152,9 +171,10 @@ const DECOMMIT_BY_MPROTECT: bool = cfg!(any(target_os = "linux", target_os = "an
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    let refused = |errno: Errno| OsError::new(Call::Decommit, len, errno.raw_os_error());
     // SAFETY: the caller's; should the second call fail, the pages are still committed, and zero.
     unsafe {
-        discard(start, len)?;
+        mm::madvise(start.as_ptr().cast(), len, Advice::LinuxDontNeed).map_err(refused)?;
         mprotect(Call::Decommit, start, len, MprotectFlags::empty())
     }
 }
@@ -169,8 +189,9 @@ pub(super) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsEr
         .map_err(|errno| OsError::new(Call::Decommit, len, errno.raw_os_error()))
 }
 
+/// `MADV_FREE` lets the kernel take the pages when it wants them; until then they cost nothing to touch again.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const DISCARD: Advice = Advice::LinuxDontNeed;
+const DISCARD: Advice = Advice::LinuxFree;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const DISCARD: Advice = Advice::DontNeed;
 
@@ -179,6 +200,42 @@ pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsErr
     unsafe { mm::madvise(start.as_ptr().cast(), len, DISCARD) }
         .map_err(|errno| OsError::new(Call::Discard, len, errno.raw_os_error()))
 }
+
+/// Elsewhere there are none, or none that can be asked for.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod no_huge {
+    use super::{Call, Errno, NonNull, NonZeroUsize, OsError, Protection};
+
+    fn none<T>(call: Call, len: usize) -> Result<T, OsError> {
+        Err(OsError::new(call, len, Errno::NOTSUP.raw_os_error()))
+    }
+    pub(in crate::os) const fn huge_page() -> Option<usize> {
+        None
+    }
+    pub(in crate::os) const fn advised_huge_page() -> Option<usize> {
+        None
+    }
+    pub(in crate::os) unsafe fn advise_huge(_: NonNull<u8>, len: usize) -> Result<(), OsError> {
+        none(Call::AdviseHuge, len)
+    }
+    pub(in crate::os) const unsafe fn advise_small(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
+        Ok(())
+    }
+    pub(in crate::os) const fn on_huge_pages(_: NonNull<u8>, _: usize) -> Option<usize> {
+        None
+    }
+    pub(in crate::os) fn reserve_huge(
+        size: usize,
+        _: Option<NonZeroUsize>,
+        _: Protection,
+    ) -> Result<NonNull<u8>, OsError> {
+        none(Call::ReserveHuge, size)
+    }
+}
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) use no_huge::{
+    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_huge,
+};
 
 pub(super) unsafe fn protect(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
     // SAFETY: the caller's.

@@ -41,6 +41,36 @@ pub(super) fn reserve(size: usize, _: Option<NonZeroUsize>) -> Result<NonNull<u8
     Err(OsError::new(Call::Reserve, size, 0))
 }
 
+pub(super) const COMMIT_IS_CHARGED: bool = false;
+
+pub(super) fn huge_page() -> Option<usize> {
+    None
+}
+
+pub(super) fn advised_huge_page() -> Option<usize> {
+    None
+}
+
+pub(super) fn reserve_huge(
+    size: usize,
+    _: Option<NonZeroUsize>,
+    _: Protection,
+) -> Result<NonNull<u8>, OsError> {
+    Err(OsError::new(Call::ReserveHuge, size, 0))
+}
+
+pub(super) unsafe fn advise_huge(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
+    Ok(())
+}
+
+pub(super) unsafe fn advise_small(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
+    Ok(())
+}
+
+pub(super) fn on_huge_pages(_: NonNull<u8>, _: usize) -> Option<usize> {
+    None
+}
+
 pub(super) unsafe fn commit(_: NonNull<u8>, _: usize, _: Protection) -> Result<(), OsError> {
     Ok(())
 }

@@ -12,18 +12,21 @@ use std::sync::OnceLock;
 
 use windows_sys::Win32::Foundation::{
     ERROR_COMMITMENT_LIMIT, ERROR_DYNAMIC_CODE_BLOCKED, ERROR_INVALID_ADDRESS, ERROR_INVALID_PARAMETER,
-    ERROR_NOT_ENOUGH_MEMORY, ERROR_WORKING_SET_QUOTA, GetLastError,
+    ERROR_NO_SYSTEM_RESOURCES, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_SUPPORTED, ERROR_PRIVILEGE_NOT_HELD,
+    ERROR_WORKING_SET_QUOTA, GetLastError,
 };
 use windows_sys::Win32::System::Diagnostics::Debug::FlushInstructionCache;
 use windows_sys::Win32::System::Memory::{
-    MEM_COMMIT, MEM_DECOMMIT, MEM_RELEASE, MEM_RESERVE, MEM_RESET, PAGE_NOACCESS, PAGE_READWRITE,
-    VirtualAlloc, VirtualFree, VirtualLock, VirtualProtect,
+    GetLargePageMinimum, MEM_COMMIT, MEM_DECOMMIT, MEM_LARGE_PAGES, MEM_RELEASE, MEM_RESERVE, MEM_RESET,
+    PAGE_NOACCESS, PAGE_READWRITE, VirtualAlloc, VirtualFree, VirtualLock, VirtualProtect,
 };
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use super::{Call, OsError};
 use crate::protection::Protection;
+
+pub(super) const COMMIT_IS_CHARGED: bool = true;
 
 pub(super) const TAKEN: i32 = ERROR_INVALID_ADDRESS as i32;
 
@@ -33,9 +36,12 @@ pub(super) const OUT_OF_MEMORY: i32 = ERROR_NOT_ENOUGH_MEMORY as i32;
 pub(super) fn name_of(call: Call) -> &'static str {
     match call {
         Call::Reserve => "VirtualAlloc(MEM_RESERVE)",
+        Call::ReserveHuge => "VirtualAlloc(MEM_LARGE_PAGES)",
         Call::Commit => "VirtualAlloc(MEM_COMMIT)",
         Call::Decommit => "VirtualFree(MEM_DECOMMIT)",
         Call::Discard => "VirtualAlloc(MEM_RESET)",
+        // Windows has no such advice, and none is given.
+        Call::AdviseHuge | Call::AdviseSmall => "advice",
         Call::Protect => "VirtualProtect",
         Call::Release => "VirtualFree(MEM_RELEASE)",
         Call::Lock => "VirtualLock",
@@ -49,6 +55,13 @@ pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
         (Call::Reserve, ERROR_NOT_ENOUGH_MEMORY | ERROR_INVALID_PARAMETER) => {
             Some("usually a size beyond the address space of the process, or no free range that large in it")
         }
+        (Call::ReserveHuge, ERROR_PRIVILEGE_NOT_HELD) => Some(
+            "the process lacks SeLockMemoryPrivilege (\"Lock pages in memory\"): grant it to the account, log on again, \
+             and enable it with AdjustTokenPrivileges",
+        ),
+        (Call::ReserveHuge, ERROR_NO_SYSTEM_RESOURCES | ERROR_NOT_ENOUGH_MEMORY) => Some(
+            "usually no contiguous physical memory is left for large pages: reserve them soon after start",
+        ),
         (Call::Commit, ERROR_COMMITMENT_LIMIT | ERROR_NOT_ENOUGH_MEMORY) => Some(
             "usually the commit charge of the system, or of the job, is at its limit: memory and page files together",
         ),
@@ -116,6 +129,44 @@ pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u
     // SAFETY: a new reservation never replaces another.
     let start = unsafe { VirtualAlloc(ptr::without_provenance(address), size, MEM_RESERVE, PAGE_NOACCESS) };
     NonNull::new(start.cast()).ok_or_else(|| last_error(Call::Reserve, size))
+}
+
+/// <https://learn.microsoft.com/windows/win32/memory/large-page-support>: 0 where the processor has none.
+pub(super) fn huge_page() -> Option<usize> {
+    // SAFETY: no precondition.
+    let size = unsafe { GetLargePageMinimum() };
+    size.is_power_of_two().then_some(size)
+}
+
+/// Windows takes no advice.
+pub(super) const fn advised_huge_page() -> Option<usize> {
+    None
+}
+
+/// Large pages are reserved and committed in one call, are always in memory, and are a reservation of their own.
+pub(super) fn reserve_huge(
+    size: usize,
+    at: Option<NonZeroUsize>,
+    protection: Protection,
+) -> Result<NonNull<u8>, OsError> {
+    let address = ptr::without_provenance(at.map_or(0, NonZeroUsize::get));
+    let kind = MEM_RESERVE | MEM_COMMIT | MEM_LARGE_PAGES;
+    // SAFETY: a new reservation never replaces another.
+    let start = unsafe { VirtualAlloc(address, size, kind, page_flags(protection)) };
+    NonNull::new(start.cast()).ok_or_else(|| last_error(Call::ReserveHuge, size))
+}
+
+pub(super) unsafe fn advise_huge(_: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    Err(OsError::new(Call::AdviseHuge, len, ERROR_NOT_SUPPORTED as i32))
+}
+
+/// Nothing but `MEM_LARGE_PAGES` puts anything on huge pages.
+pub(super) const unsafe fn advise_small(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
+    Ok(())
+}
+
+pub(super) const fn on_huge_pages(_: NonNull<u8>, _: usize) -> Option<usize> {
+    None
 }
 
 pub(super) unsafe fn commit(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {

@@ -1,12 +1,53 @@
 //! What to ask of the operating system: how much to commit next, and where to look for a place.
 
-/// The least that is committed at a time: the granularity of Windows, and enough that the first
-/// allocations of a small arena cost one call.
-const LEAST_STEP: usize = 64 * 1024;
+/// The least that is committed at a time where committed memory is charged at once: the granularity of Windows, and
+/// enough that the first allocations of a small arena cost one call.
+pub(crate) const LEAST_CHARGED: usize = 64 * 1024;
+
+/// The least that is committed at a time where it costs nothing before it is touched: so few calls that they are lost in
+/// the time that touching takes.
+pub(crate) const LEAST_FREE: usize = 1 << 20;
 
 /// Up to this share of what is committed is committed ahead of need: a bound on memory that is
 /// charged and unused, and steps that grow, so that n bytes take a number of calls of order log n.
 const SHARE_AHEAD: usize = 8;
+
+/// The beginning of a range that stays on small pages. A huge page costs about as much time as fifty small ones, and
+/// 2 MiB of memory: an arena that stays small should pay neither.
+pub(crate) const SMALL_PART: usize = 256 * 1024;
+
+/// How a range is committed as it fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Steps {
+    /// In bytes, as is all of this: what commits round to.
+    pub(crate) page: usize,
+    /// The least that is committed at a time.
+    pub(crate) least: usize,
+    /// Where huge pages begin, if the range has any: a step that ends behind that ends where one of them does.
+    pub(crate) huge: Option<Huge>,
+}
+
+/// The part of a range that huge pages are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Huge {
+    /// The offset of the first.
+    pub(crate) from: usize,
+    /// The size of one in bytes, a power of two.
+    pub(crate) page: usize,
+}
+
+impl Huge {
+    /// For `size` bytes at address `base`: the huge pages behind the small part, if there is room for one.
+    pub(crate) fn of(base: usize, size: usize, page: usize) -> Option<Self> {
+        let from = (base + SMALL_PART).next_multiple_of(page) - base;
+        (size >= from + page).then_some(Self { from, page })
+    }
+
+    /// How far behind `start` a range may begin so that its huge pages begin right behind its small part.
+    pub(crate) fn shift(start: usize, page: usize) -> usize {
+        (start + SMALL_PART).next_multiple_of(page) - (start + SMALL_PART)
+    }
+}
 
 /// Rounds up to a multiple of `unit`, a power of two; `None` where that is above `isize::MAX`, which no
 /// object in Rust may exceed.
@@ -18,11 +59,20 @@ pub(crate) fn round_up(size: usize, unit: usize) -> Option<usize> {
 /// How much of a range of `size` bytes should be committed once `needed` bytes of it are.
 ///
 /// `committed < needed <= size`; the result is at least `needed`, at most `size`, and a multiple of
-/// `page` as `committed` and `size` are.
-pub(crate) fn next_commit(committed: usize, needed: usize, size: usize, page: usize) -> usize {
+/// the page as `committed` and `size` are.
+pub(crate) fn next_commit(committed: usize, needed: usize, size: usize, steps: Steps) -> usize {
     debug_assert!(committed < needed && needed <= size);
-    let ahead = committed + LEAST_STEP.max(committed / SHARE_AHEAD);
-    needed.max(ahead).next_multiple_of(page).min(size)
+    let share = committed / SHARE_AHEAD;
+    let end = match steps.huge {
+        // All of the small part, and not a byte more: the next step is the one that asks for huge pages.
+        Some(Huge { from, .. }) if needed <= from => from,
+        Some(Huge { from, page }) => {
+            let ahead = needed.max(committed + (share / page * page).max(page));
+            from + (ahead - from).next_multiple_of(page)
+        }
+        None => needed.max(committed + share.max(steps.least)).next_multiple_of(steps.page),
+    };
+    end.min(size)
 }
 
 /// The steps in which places near an address are tried: coarse first, so that a crowded neighbourhood is left soon, then
@@ -74,6 +124,9 @@ mod tests {
     use super::*;
 
     const PAGE: usize = 4096;
+    const HUGE: usize = 2 << 20;
+    const CHARGED: Steps = Steps { page: PAGE, least: LEAST_CHARGED, huge: None };
+    const FREE: Steps = Steps { page: PAGE, least: LEAST_FREE, huge: None };
 
     #[test]
     fn rounding_up_stops_at_what_an_object_may_be() {
@@ -97,9 +150,9 @@ mod tests {
                     if needed <= committed || needed > size {
                         continue;
                     }
-                    let next = next_commit(committed, needed, size, PAGE);
+                    let next = next_commit(committed, needed, size, CHARGED);
                     assert!(next >= needed && next <= size && next % PAGE == 0);
-                    let ahead = (committed + LEAST_STEP).max(needed.next_multiple_of(PAGE)).min(size);
+                    let ahead = (committed + LEAST_CHARGED).max(needed.next_multiple_of(PAGE)).min(size);
                     assert_eq!(next, ahead, "below 512 KiB a step is 64 KiB");
                 }
             }
@@ -109,14 +162,55 @@ mod tests {
     #[test]
     fn steps_grow_with_what_is_committed_and_stay_within_an_eighth() {
         let size = 64 << 30;
-        let (mut committed, mut calls) = (0, 0);
-        while committed < size {
-            let next = next_commit(committed, committed + 1, size, PAGE);
-            assert!(next - committed <= LEAST_STEP.max(committed / 8) + PAGE);
-            assert!(next - committed >= LEAST_STEP.max(committed / 8) || next == size);
-            (committed, calls) = (next, calls + 1);
+        for (steps, expected) in [(CHARGED, 90..130), (FREE, 60..100)] {
+            let (mut committed, mut calls) = (0, 0);
+            while committed < size {
+                let next = next_commit(committed, committed + 1, size, steps);
+                assert!(next - committed <= steps.least.max(committed / 8) + PAGE);
+                assert!(next - committed >= steps.least.max(committed / 8) || next == size);
+                (committed, calls) = (next, calls + 1);
+            }
+            assert!(expected.contains(&calls), "{calls} calls for 64 GiB");
         }
-        assert!((90..130).contains(&calls), "{calls} calls for 64 GiB");
+    }
+
+    #[test]
+    fn steps_end_with_the_small_part_and_then_where_huge_pages_do() {
+        let size = (64 << 30) + 5 * PAGE;
+        for from in [SMALL_PART, SMALL_PART + 17 * PAGE, SMALL_PART + HUGE - PAGE] {
+            let steps = Steps { huge: Some(Huge { from, page: HUGE }), ..FREE };
+            let (mut committed, mut calls) = (0, 0);
+            while committed < size {
+                let next = next_commit(committed, committed + 1, size, steps);
+                let whole = next >= from && (next - from) % HUGE == 0;
+                assert!(if committed < from { next == from } else { whole || next == size });
+                assert!(next - committed <= from.max(HUGE).max(committed / 8));
+                (committed, calls) = (next, calls + 1);
+            }
+            assert!((60..110).contains(&calls), "{calls} calls for 64 GiB");
+            // After a trim, from any page on.
+            for committed in (0..4 * HUGE).step_by(PAGE) {
+                for needed in [committed + 1, committed + 3 * HUGE] {
+                    let next = next_commit(committed, needed, size, steps);
+                    assert!(next >= needed && next - needed < from.max(2 * HUGE));
+                    assert!(next == from || (next - from) % HUGE == 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn huge_pages_begin_at_the_first_multiple_behind_the_small_part() {
+        for start in (1 << 40..(1 << 40) + 3 * HUGE).step_by(PAGE) {
+            let shift = Huge::shift(start, HUGE);
+            assert!(shift < HUGE && shift % PAGE == 0);
+            let size = SMALL_PART + HUGE;
+            assert_eq!(Huge::of(start + shift, size, HUGE), Some(Huge { from: SMALL_PART, page: HUGE }));
+            assert_eq!(Huge::of(start + shift, size - PAGE, HUGE), None, "no room for one");
+            let unshifted = Huge::of(start, 1 << 30, HUGE).unwrap();
+            assert_eq!((start + unshifted.from) % HUGE, 0);
+            assert!((SMALL_PART..SMALL_PART + HUGE).contains(&unshifted.from));
+        }
     }
 
     #[test]

@@ -10,20 +10,9 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::os::{self, OsError};
 use crate::protection::Protection;
-use crate::pure::plan;
+use crate::pure::plan::{self, Huge, Steps};
 use crate::pure::runs::Runs;
-
-/// Where a reservation is to lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Placement {
-    Anywhere,
-    At(usize),
-    /// Every byte within `distance` of `address`.
-    Near {
-        address: usize,
-        distance: usize,
-    },
-}
+use crate::vm::options::{HugePages, Options, Placement};
 
 /// How often, and after how long, a commit is tried again that the system may yet grant.
 const COMMIT_RETRIES: u32 = 5;
@@ -39,33 +28,104 @@ pub(crate) struct Region {
     /// In bytes, whole pages, the page behind the range not counted.
     size: usize,
     committed: Cell<usize>,
+    /// The highest address that may have been written, where it is above every cursor: from there on memory is zero.
+    high: Cell<usize>,
+    /// The size that was asked for.
+    asked: usize,
+    /// Whether the next arena of the size may have the range, as nothing sets it apart from others.
+    plain: Cell<bool>,
+    steps: Steps,
+    /// What the system said when it was asked for huge pages, if it was.
+    advised: Cell<Option<Result<(), OsError>>>,
     /// By offset. What is usual is what pages get when they are committed.
     protections: RefCell<Runs<Protection>>,
+    options: Options,
+    /// Where the reservation starts, the slack counted that puts huge pages in their place.
+    start: NonNull<u8>,
+    /// The bytes reserved, the slack and the page behind the range counted.
+    total: usize,
     released: bool,
 }
 
 impl Region {
-    /// Reserves `size` bytes, rounded up to pages, and commits the first step, so that what the system
-    /// refuses about `protection` is refused here.
-    pub(crate) fn reserve(size: usize, placement: Placement, protection: Protection) -> Result<Self, Error> {
-        check(protection)?;
+    /// Reserves what `options` say, their size rounded up to pages, and commits the first step, so that what the system
+    /// refuses about the protection is refused here.
+    pub(crate) fn reserve(options: Options) -> Result<Self, Error> {
+        check(options.protection)?;
+        if options.huge_pages == HugePages::Required {
+            return Self::reserve_huge(options);
+        }
         let page = os::page_size();
-        let whole_pages = plan::round_up(size, page).filter(|&rounded| rounded > 0);
-        let with_guard = |rounded: usize| plan::round_up(rounded + 1, page).map(|total| (rounded, total));
-        let (size, total) = whole_pages.and_then(with_guard).ok_or(Error::InvalidSize { size })?;
+        let invalid = Error::InvalidSize { size: options.size };
+        let size = plan::round_up(options.size, page).filter(|&rounded| rounded > 0).ok_or(invalid)?;
+        let transparent = options.huge_pages == HugePages::Transparent;
+        let huge = os::advised_huge_page().filter(|&huge| transparent && size >= plan::SMALL_PART + huge);
+        // Slack, so that huge pages begin right behind the small part wherever the system puts the range.
+        let slack = huge.filter(|_| options.placement == Placement::Anywhere).unwrap_or(0);
+        let total = size.checked_add(page + slack).and_then(|total| plan::round_up(total, page));
+        let total = total.ok_or(invalid)?;
+        let start =
+            reserve_placed(size, total, options.placement, os::granularity(), |at| os::reserve(total, at))?;
+        let shift = huge.filter(|_| slack > 0).map_or(0, |huge| Huge::shift(start.addr().get(), huge));
+        // SAFETY: the shift is below the slack.
+        let base = unsafe { start.add(shift) };
+        let steps = Steps {
+            page,
+            least: if os::COMMIT_IS_CHARGED { plan::LEAST_CHARGED } else { plan::LEAST_FREE },
+            huge: huge.and_then(|huge| Huge::of(base.addr().get(), size, huge)),
+        };
+        let region = Self::over(base, size, start, total, steps, options)?;
+        if region.options.huge_pages == HugePages::Never {
+            // SAFETY: the range is the region's.
+            unsafe { os::advise_small(region.base, region.size) }?;
+        }
+        region.commit(1)?;
+        Ok(region)
+    }
+
+    fn reserve_huge(options: Options) -> Result<Self, Error> {
+        let page = os::huge_page().ok_or(Error::Unsupported { option: "HugePages::Required" })?;
+        let invalid = Error::InvalidSize { size: options.size };
+        let size = plan::round_up(options.size, page).filter(|&rounded| rounded > 0).ok_or(invalid)?;
+        let total = size.checked_add(os::page_size()).and_then(|total| plan::round_up(total, 1));
+        let total = total.ok_or(invalid)?;
+        let base = reserve_placed(size, total, options.placement, page, |at| {
+            os::reserve_huge(size, at, options.protection)
+        })?;
+        let steps = Steps { page, least: size, huge: None };
+        let region = Self::over(base, size, base, total, steps, options)?;
+        region.committed.set(size);
+        Ok(region)
+    }
+
+    fn over(
+        base: NonNull<u8>,
+        size: usize,
+        start: NonNull<u8>,
+        total: usize,
+        steps: Steps,
+        options: Options,
+    ) -> Result<Self, Error> {
         let region = Self {
-            base: reserve_placed(size, total, placement)?,
+            base,
             size,
             committed: Cell::new(0),
-            protections: RefCell::new(Runs::everywhere(protection)),
+            high: Cell::new(base.addr().get()),
+            asked: options.size,
+            plain: Cell::new(options.are_plain()),
+            steps,
+            advised: Cell::new(None),
+            protections: RefCell::new(Runs::everywhere(options.protection)),
+            options,
+            start,
+            total,
             released: false,
         };
         // Cursor arithmetic relies on this; no system that is supported places its users higher.
-        let address = region.base.addr().get();
+        let address = region.start.addr().get();
         if address.checked_add(total).is_none_or(|end| isize::try_from(end).is_err()) {
             return Err(Error::InvalidAddress { address, granularity: os::granularity() });
         }
-        region.commit(1)?;
         Ok(region)
     }
 
@@ -77,8 +137,49 @@ impl Region {
         self.size
     }
 
+    /// The size that was asked for, and that an arena must ask for to get this range again.
+    pub(crate) const fn asked(&self) -> usize {
+        self.asked
+    }
+
+    /// `size` was asked for before, and refused.
+    pub(crate) fn set_asked(&mut self, size: usize) {
+        self.asked = size;
+    }
+
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Where huge pages begin, if the range is to have any: an offset.
+    pub(crate) fn huge_from(&self) -> Option<usize> {
+        self.steps.huge.map(|huge| huge.from)
+    }
+
+    /// What the system said when it was asked for huge pages, if it was.
+    pub(crate) fn advised(&self) -> Option<Result<(), OsError>> {
+        self.advised.get()
+    }
+
+    /// How many bytes are on huge pages, if the system says.
+    pub(crate) fn on_huge_pages(&self) -> Option<usize> {
+        os::on_huge_pages(self.base, self.size)
+    }
+
     pub(crate) fn committed(&self) -> usize {
         self.committed.get()
+    }
+
+    /// The highest address that may have been written, where it is above every cursor.
+    #[inline]
+    pub(crate) fn high(&self) -> usize {
+        self.high.get()
+    }
+
+    /// To be called before a cursor is lowered from `address`.
+    #[inline]
+    pub(crate) fn note(&self, address: usize) {
+        self.high.set(self.high.get().max(address));
     }
 
     /// What pages get when they are committed, and have unless it was changed since.
@@ -97,14 +198,16 @@ impl Region {
         if needed <= committed {
             return Ok(());
         }
-        let page = os::page_size();
-        let ahead = plan::next_commit(committed, needed, self.size, page);
+        if let Some(huge) = self.steps.huge.filter(|huge| needed > huge.from) {
+            self.ask_for_huge_pages(huge);
+        }
+        let ahead = plan::next_commit(committed, needed, self.size, self.steps);
         let refusal = match self.commit_up_to(ahead) {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,
         };
         // Less may be granted than would have been convenient, and some of it a moment later.
-        let exact = needed.next_multiple_of(page);
+        let exact = needed.next_multiple_of(self.steps.page);
         if exact == ahead && !os::may_pass(&refusal) {
             return Err(refusal);
         }
@@ -119,6 +222,17 @@ impl Region {
         outcome
     }
 
+    /// Once, for everything behind the small part, the page behind the range too, so that all of it stays one mapping. A
+    /// refusal changes nothing but speed, and is in the report.
+    fn ask_for_huge_pages(&self, huge: Huge) {
+        if self.advised.get().is_none() {
+            let behind = self.start.addr().get() + self.total - self.base.addr().get();
+            // SAFETY: the range is the region's.
+            let outcome = unsafe { os::advise_huge(self.at(huge.from), behind - huge.from) };
+            self.advised.set(Some(outcome));
+        }
+    }
+
     /// `end` is a multiple of the page size, above `committed` and at most `size`.
     fn commit_up_to(&self, end: usize) -> Result<(), OsError> {
         let committed = self.committed.get();
@@ -128,20 +242,58 @@ impl Region {
         Ok(())
     }
 
-    /// Decommits all but the first `kept` bytes, rounded up to pages.
+    /// Decommits all but the first `kept` bytes, rounded up to pages; of a region that is on huge pages for good, nothing.
     ///
     /// # Safety
     /// Nothing behind the first `kept` bytes is used again before it is committed again.
     pub(crate) unsafe fn decommit(&self, kept: usize) -> Result<(), OsError> {
         let committed = self.committed.get();
-        let kept = kept.next_multiple_of(os::page_size());
-        if kept < committed {
+        let kept = kept.next_multiple_of(self.steps.page);
+        if kept < committed && self.options.huge_pages != HugePages::Required {
             // SAFETY: the range is in the committed prefix; the caller promises that it is not used.
             unsafe { os::decommit(self.at(kept), committed - kept) }?;
             self.committed.set(kept);
+            self.high.set(self.high.get().min(self.base.addr().get() + kept));
             self.protections.borrow_mut().clear(kept..committed);
         }
         Ok(())
+    }
+
+    /// Makes the range one that a thread may keep for the next arena: at most [`KEPT`](Self::KEPT) bytes of it stay in
+    /// memory, not counted what the system can take whenever it wants it.
+    ///
+    /// # Safety
+    /// Nothing in the region is used again before it is handed out again.
+    pub(crate) unsafe fn shed(&self) -> Result<(), OsError> {
+        let touched = self.high.get() - self.base.addr().get();
+        let Some(huge) = self.steps.huge else {
+            // SAFETY: the caller's.
+            return unsafe { self.decommit(Self::KEPT) };
+        };
+        if touched <= huge.from {
+            return Ok(());
+        }
+        // The first huge page is dear to get and cheap to hand back for a while.
+        let kept = self.committed.get().min(huge.from + huge.page);
+        // SAFETY: the caller's.
+        unsafe {
+            self.decommit(kept)?;
+            os::discard(self.at(huge.from), kept - huge.from)
+        }
+    }
+
+    /// How many bytes of a range that a thread keeps may stay in memory.
+    const KEPT: usize = 1 << 20;
+
+    /// Whether so little of the range is in memory that a thread may keep it as it is.
+    #[inline]
+    pub(crate) fn is_light(&self) -> bool {
+        self.high.get() - self.base.addr().get() <= self.steps.huge.map_or(Self::KEPT, |huge| huge.from)
+    }
+
+    /// Whether a thread may keep the range for the next arena.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.get()
     }
 
     /// Changes the protection of every page that has a byte of `range`, given as offsets, and says what the first of
@@ -159,6 +311,7 @@ impl Region {
         protection: Protection,
     ) -> Result<Protection, Error> {
         check(protection)?;
+        self.plain.set(false);
         let Range { start, end } = range;
         if start > end {
             return Err(Error::RangeReversed { start, end });
@@ -166,7 +319,7 @@ impl Region {
         if end > self.size {
             return Err(Error::RangePastEnd { end, size: self.size });
         }
-        let page = os::page_size();
+        let page = self.steps.page;
         let before = self.protections.borrow().at(start);
         if start == end {
             return Ok(before);
@@ -229,14 +382,9 @@ impl Region {
     /// Gives the range back. After a refusal it is tried once more, as on drop.
     pub(crate) fn release(mut self) -> Result<(), OsError> {
         // SAFETY: the region owns the reservation and is consumed; `drop` knows whether it is gone.
-        unsafe { os::release(self.base, self.total()) }?;
+        unsafe { os::release(self.start, self.total) }?;
         self.released = true;
         Ok(())
-    }
-
-    /// The bytes reserved, the page behind the range counted.
-    fn total(&self) -> usize {
-        self.size + os::page_size()
     }
 
     /// The place at `offset`, with the provenance of the whole range.
@@ -255,9 +403,9 @@ impl Drop for Region {
         }
         // SAFETY: the region owns the reservation, and nothing of it is used after the drop.
         unsafe {
-            if os::release(self.base, self.total()).is_err() {
+            if os::release(self.start, self.total).is_err() {
                 let _ = self.decommit(0);
-                let _ = os::release(self.base, self.total());
+                let _ = os::release(self.start, self.total);
             }
         }
     }
@@ -269,23 +417,29 @@ fn check(protection: Protection) -> Result<(), Error> {
     os::unsupported(protection).map_or(Ok(()), |option| Err(Error::Unsupported { option }))
 }
 
-/// Reserves `total` bytes, of which the first `size` are subject to `placement`.
-fn reserve_placed(size: usize, total: usize, placement: Placement) -> Result<NonNull<u8>, Error> {
-    let granularity = os::granularity();
+/// Reserves `total` bytes by `reserve`, of which the first `size` are subject to `placement`, at a multiple of
+/// `granularity`.
+fn reserve_placed(
+    size: usize,
+    total: usize,
+    placement: Placement,
+    granularity: usize,
+    reserve: impl Fn(Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError>,
+) -> Result<NonNull<u8>, Error> {
     match placement {
-        Placement::Anywhere => Ok(os::reserve(total, None)?),
+        Placement::Anywhere => Ok(reserve(None)?),
         Placement::At(address) => {
             let usable = address.checked_add(total).is_some_and(|end| isize::try_from(end).is_ok());
             let at = NonZeroUsize::new(address).filter(|_| usable && address % granularity == 0);
             let at = at.ok_or(Error::InvalidAddress { address, granularity })?;
-            os::reserve(total, Some(at)).map_err(|refusal| {
+            reserve(Some(at)).map_err(|refusal| {
                 if os::is_taken(&refusal) { Error::AddressInUse { address, size } } else { refusal.into() }
             })
         }
         Placement::Near { address, distance } => {
             let mut error = Error::OutOfReach { address, distance };
             for place in plan::places_near(address, distance, size, granularity) {
-                match os::reserve(total, NonZeroUsize::new(place)) {
+                match reserve(NonZeroUsize::new(place)) {
                     Ok(start) => return Ok(start),
                     Err(refusal) if os::is_taken(&refusal) => error = Error::OutOfReach { address, distance },
                     // A place too high, or a limit on the process: the next may be granted.

@@ -1,0 +1,87 @@
+//! What can be asked of a range.
+
+use crate::protection::Protection;
+
+/// Where a reservation is to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    Anywhere,
+    At(usize),
+    /// Every byte within `distance` of `address`.
+    Near {
+        address: usize,
+        distance: usize,
+    },
+}
+
+/// Whether an arena's memory is on huge pages, for [`Builder::huge_pages`](crate::Builder::huge_pages).
+///
+/// A huge page is 2 MiB where pages are 4 KiB. Memory on huge pages is faster to get, by three times and more when it is
+/// touched first, and faster to use, as the processor finds it with less looking up; it is had 2 MiB at a time.
+///
+/// ```
+/// use mallocator::{HugePages, Mallocator};
+///
+/// let arena = Mallocator::builder().size(1 << 30).huge_pages(HugePages::Never).build()?;
+/// assert_eq!(arena.report().huge_pages(), HugePages::Never);
+/// assert_eq!(Mallocator::new()?.report().huge_pages(), HugePages::Transparent);
+/// # Ok::<(), mallocator::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HugePages {
+    /// Small pages only, whatever the system's default: on Linux `madvise(MADV_NOHUGEPAGE)` at
+    /// [`build`](crate::Builder::build).
+    Never,
+    /// The first 256 KiB on small pages, what lies behind on huge ones if the system has them to give: the default.
+    ///
+    /// On Linux the range is placed so that the boundary is one of huge pages, and `madvise(MADV_HUGEPAGE)` is called once,
+    /// when the arena first grows past it. What came of it is in the [`Report`](crate::Report). Other systems are not
+    /// asked; nor is Linux with pages larger than 4 KiB, where a huge page is 32 MiB or more.
+    /// <https://docs.kernel.org/admin-guide/mm/transhuge.html>
+    #[default]
+    Transparent,
+    /// All of it, and now: the size is rounded up to huge pages, and they are taken, committed and brought into memory by
+    /// [`build`](crate::Builder::build), which fails when there are not enough. They are never given back before the arena
+    /// is dropped, and [`protect`](crate::Mallocator::protect) rounds to them.
+    ///
+    /// Linux takes them from a pool that the administrator fills (`vm.nr_hugepages`;
+    /// <https://docs.kernel.org/admin-guide/mm/hugetlbpage.html>). Windows wants the privilege `SeLockMemoryPrivilege`
+    /// (<https://learn.microsoft.com/windows/win32/memory/large-page-support>), and there the page behind the range is not
+    /// reserved. Elsewhere it is [`Error::Unsupported`].
+    Required,
+}
+
+/// What to reserve, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) size: usize,
+    pub(crate) protection: Protection,
+    pub(crate) placement: Placement,
+    pub(crate) huge_pages: HugePages,
+    /// Whether the thread may keep the range for the next arena like it.
+    pub(crate) reuse: bool,
+    pub(crate) name: Option<Box<str>>,
+}
+
+impl Options {
+    pub(crate) const fn new(size: usize) -> Self {
+        Self {
+            size,
+            protection: Protection::READ_WRITE,
+            placement: Placement::Anywhere,
+            huge_pages: HugePages::Transparent,
+            reuse: true,
+            name: None,
+        }
+    }
+
+    /// Whether nothing but the size was chosen, so that any range of the size will do.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.reuse
+            && self.protection == Protection::READ_WRITE
+            && self.placement == Placement::Anywhere
+            && self.huge_pages == HugePages::Transparent
+            && self.name.is_none()
+    }
+}
