@@ -80,7 +80,7 @@ fn required_ones_are_all_there_or_an_error_says_what_is_missing() {
         Ok(arena) => whole(arena),
         Err(Error::Unsupported { option }) => {
             assert_eq!(option, "HugePages::Required");
-            assert!(!cfg!(target_os = "linux"));
+            assert_ne!(std::env::consts::OS, "linux");
         }
         Err(Error::Os(refusal)) => {
             let text = refusal.to_string();

@@ -4,6 +4,7 @@ use std::alloc::Layout;
 use std::mem::MaybeUninit;
 use std::slice;
 
+use crate::alloc::copy::copy_bytes;
 use crate::alloc::filling::Filling;
 use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
@@ -44,7 +45,7 @@ impl Mallocator {
         // SAFETY: the block has the layout of `source`, is nobody else's for as long as the arena is borrowed, and so
         // does not overlap `source`.
         unsafe {
-            copy.copy_from_nonoverlapping(slice_start(source), source.len());
+            copy_bytes(source.as_ptr().cast(), copy.as_ptr().cast(), size_of_val(source));
             Ok(slice::from_raw_parts_mut(copy.as_ptr(), source.len()))
         }
     }
@@ -340,8 +341,4 @@ impl Mallocator {
     pub fn try_alloc_bytes(&self, bytes: &[u8]) -> Result<&mut [u8], Error> {
         self.try_alloc_slice_copy(bytes)
     }
-}
-
-fn slice_start<T>(slice: &[T]) -> std::ptr::NonNull<T> {
-    std::ptr::NonNull::from(slice).cast()
 }
