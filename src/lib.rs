@@ -3,6 +3,7 @@
 
 mod alloc;
 mod allocator;
+mod batch;
 mod builder;
 mod collections;
 mod error;
@@ -18,6 +19,7 @@ mod vm;
 
 pub use alloc::CodeUnit;
 pub use allocator_api2;
+pub use batch::Batch;
 pub use builder::{Builder, PAGE_GRANULARITY, allocation_granularity, page_size};
 pub use collections::{Box, Vec};
 #[cfg(feature = "hashbrown")]

@@ -25,8 +25,8 @@ impl Mallocator {
     ///
     /// # Safety
     /// The pages of `range`, rounded outwards to [`page_size`](crate::page_size):
-    /// - hold nothing that a live reference, code that runs, or an allocation that a closure or an iterator is still
-    ///   making needs the old protection for;
+    /// - hold nothing that a live reference, code that runs, a live [`Batch`](crate::Batch), or an allocation that a closure
+    ///   or an iterator is still making needs the old protection for;
     /// - are given back a protection that allows ordinary stores before anything is allocated in them again, also after
     ///   [`rewind`](Self::rewind) and [`reset`](Self::reset), unless the range is the whole reservation.
     ///

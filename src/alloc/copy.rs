@@ -21,15 +21,25 @@ pub(crate) unsafe fn copy_bytes(source: *const u8, target: *mut u8, len: usize) 
     match len {
         0 => {}
         // The first, the middle and the last are all there is.
-        1..=3 => [0, len / 2, len - 1].into_iter().for_each(|offset| piece(offset, Size::One)),
+        1..=3 => {
+            for offset in [0, len / 2, len - 1] {
+                piece(offset, Size::One);
+            }
+        }
         // Two fours from each end, one of which may be the same as its neighbour; no branch on the length, as lengths vary
         // from word to word. 4..8: all at 0 or all at the end. 8..16: two cover the first eight, two the last.
         // 16: the four quarters.
         4..=16 => {
             let step = (len >> 3) << 2;
-            [0, step, len - 4 - step, len - 4].into_iter().for_each(|offset| piece(offset, Size::Four));
+            for offset in [0, step, len - 4 - step, len - 4] {
+                piece(offset, Size::Four);
+            }
         }
-        17..=32 => [0, len - 16].into_iter().for_each(|offset| piece(offset, Size::Sixteen)),
+        17..=32 => {
+            for offset in [0, len - 16] {
+                piece(offset, Size::Sixteen);
+            }
+        }
         // SAFETY: the caller's.
         _ => unsafe { ptr::copy_nonoverlapping(source, target, len) },
     }
