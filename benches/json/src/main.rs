@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bumpalo::{AllocErr, Bump};
 use mallocator::Mallocator;
@@ -50,11 +51,15 @@ fn measure<A: Measured>(input: &[u8], options: Options) -> Result<Run, reader::E
     let peak_kib = peak_kib();
     let hash = measure::hash(&value?);
     let used = arena.used();
-    arena.reset();
-    let (value, warm) = timed(|| reader::read(input, &arena, options));
-    value?;
+    let mut again = [Duration::ZERO; 4];
+    for time in &mut again {
+        arena.reset();
+        let (value, read) = timed(|| reader::read(input, &arena, options));
+        value?;
+        *time = read;
+    }
     let ((), release) = timed(|| drop(arena));
-    Ok(Run { cold: create + read, warm, release, peak_kib, used, hash })
+    Ok(Run { cold: create + read, again, release, peak_kib, used, hash })
 }
 
 /// An arena, and what has to be known to measure it.

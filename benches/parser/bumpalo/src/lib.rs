@@ -40,7 +40,10 @@ impl Bump {
         // Room is address space here; memory comes as it is used.
         let bump = Self::new();
         let room = bump.arena.available();
-        assert!(capacity <= room, "out of memory: {capacity} bytes were asked for, and there is room for {room}");
+        assert!(
+            capacity <= room,
+            "out of memory: {capacity} bytes were asked for, and there is room for {room}"
+        );
         bump
     }
 
@@ -107,13 +110,23 @@ unsafe impl Allocator for &Bump {
     }
 
     #[inline(always)]
-    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow_zeroed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's.
         unsafe { self.arena.grow_zeroed(block, old, new) }
     }
 
     #[inline(always)]
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's.
         unsafe { self.arena.shrink(block, old, new) }
     }
