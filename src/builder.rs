@@ -4,6 +4,7 @@ use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
 use crate::os;
 use crate::protection::Protection;
+use crate::sync::SyncMallocator;
 use crate::vm::{HugePages, Options, Placement, Region, reuse};
 use allocator_api2::boxed::Box;
 
@@ -209,25 +210,36 @@ impl Builder {
     /// ```
     pub fn build(&self) -> Result<Mallocator, Error> {
         let kept = if self.options.are_plain() { reuse::take(self.options.size) } else { None };
-        kept.map_or_else(|| fresh(self.options.clone()), |region| Ok(Mallocator::over(region)))
+        kept.map_or_else(|| fresh(&self.options), |region| Ok(Mallocator::over(region)))
+    }
+
+    /// The same for an arena that threads share. Its range is never kept for another.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let shared = Mallocator::builder().size(1 << 30).build_sync()?;
+    /// let answer = std::thread::scope(|threads| threads.spawn(|| shared.batch(4096).alloc(42)).join().unwrap());
+    /// assert_eq!(answer, &42);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub fn build_sync(&self) -> Result<SyncMallocator, Error> {
+        Ok(SyncMallocator::over(reserve(&self.options)?))
     }
 }
 
 /// An arena on a range that the system has just given.
 #[cold]
-fn fresh(options: Options) -> Result<Mallocator, Error> {
-    let asked = options.size;
-    fresh_for(options, asked)
+fn fresh(options: &Options) -> Result<Mallocator, Error> {
+    fresh_for(options, options.size)
 }
 
 /// The same, where `asked` is what the caller would rather have.
-fn fresh_for(options: Options, asked: usize) -> Result<Mallocator, Error> {
-    let mut outcome = Region::reserve(options.clone());
-    // What the thread keeps may be in the way of a limit.
-    if matches!(outcome, Err(Error::Os(_))) && reuse::clear() {
-        outcome = Region::reserve(options);
-    }
-    let mut region = outcome?;
+fn fresh_for(options: &Options, asked: usize) -> Result<Mallocator, Error> {
+    let mut region = reserve(options)?;
     region.set_asked(asked);
     Ok(Mallocator::over(Box::new(region)))
 }
@@ -265,7 +277,7 @@ impl Mallocator {
     /// ```
     #[inline]
     pub fn with_size(bytes: usize) -> Result<Self, Error> {
-        reuse::take(bytes).map_or_else(|| fresh(Options::new(bytes)), |region| Ok(Self::over(region)))
+        reuse::take(bytes).map_or_else(|| fresh(&Options::new(bytes)), |region| Ok(Self::over(region)))
     }
 
     /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever.
@@ -318,11 +330,21 @@ impl Mallocator {
     }
 }
 
+/// A range that the system has just given.
+fn reserve(options: &Options) -> Result<Region, Error> {
+    let outcome = Region::reserve(options.clone());
+    // What the thread keeps may be in the way of a limit.
+    if matches!(outcome, Err(Error::Os(_))) && reuse::clear() {
+        return Region::reserve(options.clone());
+    }
+    outcome
+}
+
 #[cold]
 fn fresh_growing() -> Result<Mallocator, Error> {
     let mut bytes = GROWING;
     loop {
-        match fresh_for(Options::new(bytes), GROWING) {
+        match fresh_for(&Options::new(bytes), GROWING) {
             Err(Error::Os(_)) if bytes > PAGE_GRANULARITY => bytes /= 2,
             outcome => return outcome,
         }

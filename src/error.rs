@@ -136,6 +136,14 @@ pub enum Error {
 
 const _: () = assert!(size_of::<Error>() <= 24);
 
+impl Error {
+    /// `available` bytes are too few. `align` is a power of two.
+    #[expect(clippy::cast_possible_truncation, reason = "a power of two has at most 63 zeros below it")]
+    pub(crate) const fn exhausted(size: usize, align: usize, available: usize) -> Self {
+        Self::Exhausted { size, available, align_log2: align.trailing_zeros() as u8 }
+    }
+}
+
 /// What an infallible method makes of its fallible twin: it panics with the message, at the line of the caller.
 #[inline(always)]
 #[track_caller]

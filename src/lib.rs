@@ -15,6 +15,7 @@ mod protection;
 mod pure;
 mod report;
 mod scope;
+mod sync;
 mod vm;
 
 pub use alloc::CodeUnit;
@@ -31,4 +32,5 @@ pub use mallocator::Mallocator;
 pub use protection::Protection;
 pub use report::Report;
 pub use scope::Mark;
+pub use sync::SyncMallocator;
 pub use vm::HugePages;

@@ -331,9 +331,8 @@ impl Mallocator {
     }
 
     /// What is left is too small. `align` is a power of two.
-    #[expect(clippy::cast_possible_truncation, reason = "a power of two has at most 63 zeros below it")]
     pub(crate) fn exhausted(&self, size: usize, align: usize) -> Error {
-        Error::Exhausted { size, available: self.available(), align_log2: align.trailing_zeros() as u8 }
+        Error::exhausted(size, align, self.available())
     }
 
     /// Whether ordinary stores work in the region.
