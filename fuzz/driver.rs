@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use allocator_api2::alloc::Allocator;
-use mallocator::{Error, HashMap, Mallocator, Vec as ArenaVec};
+use mallocator::{Batch, Error, HashMap, Mallocator, Vec as ArenaVec};
 
 /// Scopes are nested no deeper.
 const DEPTH: usize = 8;
@@ -36,9 +36,16 @@ pub fn run(bytes: &[u8]) {
         shadow.forget(0);
         arena.reset();
         assert_eq!(arena.used(), 0);
-        if input.byte() % 2 == 0 {
+        let next = input.byte();
+        if next % 2 == 0 {
             arena.trim();
             assert_eq!(arena.committed(), 0);
+        }
+        if next % 3 == 0 {
+            // The next arena gets the range of this one, dirt and all.
+            drop(arena);
+            arena = Mallocator::with_size(size).unwrap();
+            assert_eq!(shadow.range.start, arena.base().addr().get());
         }
     }
     arena.free().unwrap();
@@ -154,6 +161,7 @@ struct Frame<'a> {
     vec_model: Vec<u32>,
     bytes: ArenaVec<'a, u8>,
     bytes_model: Vec<u8>,
+    batch: Batch<'a>,
     map: HashMap<'a, u8, u64>,
     map_model: StdHashMap<u8, u64>,
 }
@@ -168,6 +176,7 @@ fn level(arena: &Mallocator, input: &mut Input<'_>, shadow: &mut Shadow, outer: 
         vec_model: Vec::new(),
         bytes: ArenaVec::new_in(arena),
         bytes_model: Vec::new(),
+        batch: arena.batch(300),
         map: HashMap::new_in(arena),
         map_model: StdHashMap::new(),
     };
@@ -220,6 +229,17 @@ impl Frame<'_> {
             }
             Err(error) => assert!(matches!(error, Error::Exhausted { .. }), "{error}"),
         }
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn took_from_batch<T: ?Sized + 'a>(
+        &mut self,
+        shadow: &mut Shadow,
+        alloc: impl FnOnce(&mut Batch<'a>) -> Result<&'a mut T, Error>,
+    ) {
+        let outcome = alloc(&mut self.batch);
+        self.took(shadow, outcome);
     }
 }
 
@@ -455,7 +475,20 @@ impl Level for Frame<'_> {
                 let (first, second) = (layout(8), layout(13));
                 self.resized(shadow, first, second);
             }
-            _ => self.check(),
+            _ => {
+                self.check();
+                for _ in 0..input.byte() % 16 {
+                    match input.byte() {
+                        0..=9 => self.batch = arena.batch(input.size()),
+                        10..=99 => self.took_from_batch(shadow, |batch| batch.try_alloc([1_u64; 3])),
+                        100..=149 => self.took_from_batch(shadow, |batch| batch.try_alloc_with(|| 1_u8)),
+                        _ => {
+                            let text = vec![1_u16; input.size()];
+                            self.took_from_batch(shadow, |batch| batch.try_alloc_slice_copy(&text));
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn granted(call: Call, start: NonNull<u8>, size: usize) {
 mod tests {
     use super::{Call, Refuse, SEAM, platform};
     use crate::vm::{Options, Region, reuse};
-    use crate::{Error, Mallocator, Protection};
+    use crate::{Error, HugePages, Mallocator, Protection};
 
     /// What is committed first, in bytes, of a range that is too small for huge pages.
     const FIRST_STEP: usize = if super::super::COMMIT_IS_CHARGED { 1 << 16 } else { 1 << 20 };
@@ -351,6 +351,76 @@ mod tests {
             assert!(matches!(Mallocator::try_growing(), Err(Error::Os(error)) if error.size() < 0x3_0000));
         });
         assert_eq!(record.asked, [Call::Reserve; 21], "64 GiB down to 64 KiB");
+    }
+
+    /// How often the system is asked on the way to 64 GiB, and to 1 MiB.
+    #[test]
+    fn filling_an_arena_asks_the_system_rarely() {
+        for (size, most) in [(64_usize << 30, 130), (1 << 20, 12), (1 << 16, 1)] {
+            let record = with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
+                let region = Region::reserve(Options::new(size)).unwrap();
+                // Windows charges what is committed, and a machine need not have so much.
+                let end = if super::super::COMMIT_IS_CHARGED { size.min(1 << 30) } else { size };
+                while region.committed() < end {
+                    let committed = region.committed();
+                    region.commit(committed + 1).unwrap();
+                    let step = region.committed() - committed;
+                    if super::super::COMMIT_IS_CHARGED {
+                        assert!(step <= (committed / 8).max(1 << 16) + crate::page_size());
+                    } else {
+                        assert!(step <= (committed / 8).max(1 << 21));
+                    }
+                }
+            });
+            let commits = record.asked.iter().filter(|&&call| call == Call::Commit).count();
+            println!("{commits} commits of {} requests for {size} bytes", record.asked.len());
+            assert!(commits <= most, "{commits} for {size} bytes");
+            assert!(record.asked.len() <= commits + 3, "and one each to reserve, advise and release");
+        }
+    }
+
+    #[test]
+    fn huge_pages_that_are_refused_are_named_or_done_without() {
+        let required = || Mallocator::builder().size(1 << 21).huge_pages(HugePages::Required).build();
+        let record = with_faults(Refuse::Only(0), platform::OUT_OF_MEMORY, || match required() {
+            Err(Error::Os(error)) => {
+                assert_eq!(error.call(), platform::name_of(Call::ReserveHuge));
+                assert!(error.to_string().contains("huge pages"), "{error}");
+            }
+            outcome => assert!(matches!(outcome, Err(Error::Unsupported { .. })), "{outcome:?}"),
+        });
+        assert_eq!(record.leaked, 0);
+        // The first request is the reservation, then the first commit; the advice comes before the second.
+        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+            let arena = Mallocator::builder().size(1 << 24).reuse(false).build().unwrap();
+            arena.alloc_bytes(&[1; 1 << 20]);
+            if let Some(asked) = arena.report().huge_asked() {
+                assert!(asked.is_err() && arena.report().to_string().contains("refused"));
+            }
+        });
+        assert_eq!(record.leaked, 0);
+    }
+
+    /// A range that cannot be made light is released instead of kept; a range that cannot be reserved is tried again without
+    /// what the thread keeps.
+    #[test]
+    fn what_a_thread_keeps_is_never_in_the_way() {
+        for k in 0..12 {
+            let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || {
+                let Ok(arena) = Mallocator::with_size(1 << 24) else { return };
+                let place = arena.base();
+                let filled = arena.try_alloc_slice_fill_copy(1 << 23, 1_u8).is_ok();
+                drop(arena);
+                let again = Mallocator::with_size(1 << 24).unwrap();
+                assert!(again.alloc_zeroed_bytes(1 << 23, 1).iter().all(|&byte| byte == 0));
+                assert!(filled || again.base() == place);
+            });
+            assert_eq!(record.leaked, 0, "request {k}");
+        }
+        with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+            drop(Mallocator::with_size(1 << 20));
+            assert!(Mallocator::with_size(1 << 21).is_ok());
+        });
     }
 
     #[test]

@@ -40,6 +40,23 @@ pub fn resident() -> usize {
     (kibibytes("VmRSS:") + kibibytes("VmPTE:")) * 1024
 }
 
+/// The bytes of a range that are in memory, exactly: from `/proc/self/smaps`.
+pub fn resident_in(range: std::ops::Range<usize>) -> usize {
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut within, mut total) = (false, 0);
+    for line in smaps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let first = words.next().unwrap();
+        if let Some((start, end)) = first.split_once('-') {
+            let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+            within = number(start) < range.end && range.start < number(end);
+        } else if within && first == "Rss:" {
+            total += words.next().unwrap().parse::<usize>().unwrap() * 1024;
+        }
+    }
+    total
+}
+
 /// Reserves address space as the library does, for as long as the process lives.
 pub fn reserve_bare(size: usize) {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
