@@ -15,6 +15,9 @@ not_under_wine=(
     a_commit_that_is_refused_leaves_the_arena_as_it_was
     # It starts cargo, which Wine has not.
     mistakes_do_not_compile
+    # Linux has the pool of huge pages, and the file that says what is on them.
+    required_ones_come_from_the_pool_and_go_back_to_it
+    os::platform::huge::tests::the_huge_pages_of_the_mappings_in_a_range_are_counted
 )
 
 need wine wine64 gcc-mingw-w64-x86-64

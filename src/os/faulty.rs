@@ -59,12 +59,15 @@ pub(super) fn ask(call: Call, size: usize) -> Result<(), OsError> {
 
 pub(super) fn granted(call: Call, start: NonNull<u8>, size: usize) {
     let _ = SEAM.try_with(|seam| {
-        let live = &mut seam.borrow_mut().live;
+        let Seam { live, asked, .. } = &mut *seam.borrow_mut();
         match call {
             Call::Reserve => live.push((start, size)),
             Call::Release => {
                 let known = live.iter().position(|&range| range == (start, size));
-                live.swap_remove(known.expect("what is released was reserved, as a whole"));
+                // Where thread-locals are keys, one that is gone comes back empty.
+                let reborn = matches!(asked[..], [Call::Release]);
+                assert!(known.is_some() || reborn, "what is released was reserved, as a whole");
+                known.map(|known| live.swap_remove(known));
             }
             _ => unreachable!("only what makes or ends a reservation is told"),
         }
@@ -356,7 +359,7 @@ mod tests {
     /// How often the system is asked on the way to 64 GiB, and to 1 MiB.
     #[test]
     fn filling_an_arena_asks_the_system_rarely() {
-        for (size, most) in [(64_usize << 30, 130), (1 << 20, 12), (1 << 16, 1)] {
+        for (size, most) in [(64_usize << 30, 130), (1 << 20, 16), (1 << 16, 1)] {
             let record = with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
                 let region = Region::reserve(Options::new(size)).unwrap();
                 // Windows charges what is committed, and a machine need not have so much.
@@ -393,9 +396,9 @@ mod tests {
         // The first request is the reservation, then the first commit; the advice comes before the second.
         let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
             let arena = Mallocator::builder().size(1 << 24).reuse(false).build().unwrap();
-            arena.alloc_bytes(&[1; 1 << 20]);
+            let filled = arena.try_alloc_bytes(&[1; 1 << 20]);
             if let Some(asked) = arena.report().huge_asked() {
-                assert!(asked.is_err() && arena.report().to_string().contains("refused"));
+                assert!(filled.is_ok() && asked.is_err() && arena.report().to_string().contains("refused"));
             }
         });
         assert_eq!(record.leaked, 0);
@@ -412,7 +415,9 @@ mod tests {
                 let filled = arena.try_alloc_slice_fill_copy(1 << 23, 1_u8).is_ok();
                 drop(arena);
                 let again = Mallocator::with_size(1 << 24).unwrap();
-                assert!(again.alloc_zeroed_bytes(1 << 23, 1).iter().all(|&byte| byte == 0));
+                // The request that is refused may be the one for this.
+                let zeroes = again.try_alloc_zeroed_bytes(1 << 23, 1);
+                assert!(zeroes.is_err() || zeroes.is_ok_and(|zeroes| zeroes.iter().all(|&byte| byte == 0)));
                 assert!(filled || again.base() == place);
             });
             assert_eq!(record.leaked, 0, "request {k}");
