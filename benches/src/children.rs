@@ -1,0 +1,99 @@
+//! Processes that run one peer's part of one workload alone: for first fills, and for memory.
+//!
+//! The program starts itself as `mallocator-bench child KIND NAME PEER NUMBER`; the child prints one line.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::growth;
+use crate::machine::Memory;
+use crate::workloads::{self, Scale};
+
+/// The hidden subcommand.
+pub(crate) const CHILD: &str = "child";
+
+/// What a child is to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Errand<'a> {
+    /// Nothing: what a process of this program weighs.
+    Nothing,
+    /// So many passes of a workload.
+    Workload { name: &'a str, peer: &'a str, passes: u64, scale: Scale },
+    /// One point of a chart of growth.
+    Growth { name: &'a str, peer: &'a str, at: u64 },
+}
+
+/// What a child has to say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) time: Duration,
+    pub(crate) memory: Memory,
+}
+
+impl Errand<'_> {
+    /// Runs it in a fresh process.
+    ///
+    /// # Errors
+    /// A child that cannot be started, fails, or says something else.
+    pub(crate) fn run(self) -> Result<Answer, String> {
+        let program = std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
+        let mut command = Command::new(program);
+        command.arg(CHILD).stdin(Stdio::null()).stderr(Stdio::inherit());
+        match self {
+            Self::Nothing => command.arg("nothing"),
+            Self::Workload { name, peer, passes, scale } => {
+                let kind = if scale.quick { "quick-workload" } else { "workload" };
+                command.args([kind, name, peer, &passes.to_string()])
+            }
+            Self::Growth { name, peer, at } => command.args(["growth", name, peer, &at.to_string()]),
+        };
+        let output = command.output().map_err(|error| format!("a child cannot be started: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("the child for {self:?} failed: {}", output.status));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [nanoseconds, peak, anonymous] = numbers[..] else {
+            return Err(format!("the child for {self:?} said {text:?} instead of three numbers"));
+        };
+        Ok(Answer { time: Duration::from_nanos(nanoseconds), memory: Memory { peak, anonymous } })
+    }
+}
+
+/// The child's side.
+///
+/// # Errors
+/// Arguments that no parent gives.
+pub(crate) fn serve(arguments: &[&str]) -> Result<(), String> {
+    let Answer { time, memory } = match *arguments {
+        ["nothing"] => Answer { time: Duration::ZERO, memory: Memory::of_this_process()? },
+        [kind @ ("workload" | "quick-workload"), name, peer, passes] => {
+            let scale = Scale { quick: kind == "quick-workload" };
+            run_workload(scale, name, peer, number(passes)?)?
+        }
+        ["growth", name, peer, at] => growth::run(name, peer, number(at)?)?,
+        _ => {
+            return Err(format!(
+                "`{CHILD}` is how this program starts itself; it does not know {arguments:?}"
+            ));
+        }
+    };
+    println!("{} {} {}", time.as_nanos(), memory.peak, memory.anonymous);
+    Ok(())
+}
+
+fn run_workload(scale: Scale, name: &str, peer: &str, passes: u64) -> Result<Answer, String> {
+    let all = workloads::all(scale);
+    let entry = all
+        .iter()
+        .find(|workload| workload.name == name)
+        .and_then(|workload| workload.entries.iter().find(|entry| entry.peer == peer))
+        .ok_or_else(|| format!("there is no {peer} in {name:?}"))?;
+    let mut task = (entry.task)();
+    let time = task(passes);
+    Ok(Answer { time, memory: Memory::of_this_process()? })
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number"))
+}

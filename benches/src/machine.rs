@@ -1,0 +1,103 @@
+//! What the numbers were measured on, and what of this process the system knows.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) kernel: String,
+    pub(crate) transparent_huge_pages: String,
+    pub(crate) overcommit: String,
+    pub(crate) compiler: String,
+    pub(crate) compiler_flags: String,
+    /// Versions by crate, as the lock file has them, and the C library's.
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+/// The crates whose versions matter.
+const PEERS: [&str; 11] = [
+    "allocator-api2",
+    "blink-alloc",
+    "bump-scope",
+    "bumpalo",
+    "hashbrown",
+    "libmimalloc-sys",
+    "mallocator",
+    "mimalloc",
+    "snmalloc-rs",
+    "tikv-jemalloc-sys",
+    "typed-arena",
+];
+
+impl Machine {
+    pub(crate) fn here() -> Self {
+        let unknown = || "unknown".to_owned();
+        let read = |path| fs::read_to_string(path).map_or_else(|_| unknown(), |text| text.trim().to_owned());
+        let cpus = read("/proc/cpuinfo");
+        let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let memory = read("/proc/meminfo");
+        Self {
+            cpu: cpu.map_or_else(unknown, |(_, name)| name.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_bytes: kib_of(&memory, "MemTotal:").unwrap_or(0) << 10,
+            kernel: read("/proc/sys/kernel/osrelease"),
+            transparent_huge_pages: read("/sys/kernel/mm/transparent_hugepage/enabled"),
+            overcommit: read("/proc/sys/vm/overcommit_memory"),
+            compiler: env!("COMPILER").to_owned(),
+            compiler_flags: env!("COMPILER_FLAGS").to_owned(),
+            versions: versions(),
+        }
+    }
+}
+
+fn versions() -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::new();
+    let mut name = None;
+    for line in include_str!("../../Cargo.lock").lines() {
+        let value = |key: &str| line.strip_prefix(key).map(|rest| rest.trim_matches(['"', ' ', '=']));
+        if let Some(found) = value("name = ") {
+            name = PEERS.contains(&found).then_some(found);
+        } else if let (Some(found), Some(name)) = (value("version = "), name.take()) {
+            versions
+                .entry(name.to_owned())
+                .and_modify(|versions: &mut String| *versions = format!("{versions}, {found}"))
+                .or_insert_with(|| found.to_owned());
+        }
+    }
+    // SAFETY: it takes nothing and returns a string that lives as long as the process.
+    let glibc = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
+    versions.insert("glibc".to_owned(), glibc.to_string_lossy().into_owned());
+    versions
+}
+
+/// The memory of this process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// The most that was resident at once.
+    pub(crate) peak: u64,
+    /// Anonymous memory that is resident now.
+    pub(crate) anonymous: u64,
+}
+
+impl Memory {
+    /// # Errors
+    /// A system whose `/proc` does not say.
+    pub(crate) fn of_this_process() -> Result<Self, String> {
+        let status =
+            fs::read_to_string("/proc/self/status").map_err(|error| format!("/proc/self/status: {error}"))?;
+        let bytes = |key: &str| {
+            kib_of(&status, key).map(|kib| kib << 10).ok_or_else(|| format!("/proc/self/status has no {key}"))
+        };
+        Ok(Self { peak: bytes("VmHWM:")?, anonymous: bytes("RssAnon:")? })
+    }
+}
+
+fn kib_of(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}

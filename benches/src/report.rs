@@ -1,0 +1,83 @@
+//! What a run leaves behind: `report.md`, `results.json`, and the charts.
+
+mod charts;
+mod markdown;
+
+use std::fs;
+use std::path::Path;
+
+use crate::results::Results;
+use crate::targets;
+
+/// Writes everything into a folder.
+///
+/// # Errors
+/// A file that cannot be written.
+pub(crate) fn write(results: &Results, folder: &Path) -> Result<(), String> {
+    let charts = charts::draw(results, folder)?;
+    let json = serde_json::to_string_pretty(results).map_err(|error| format!("results.json: {error}"))?;
+    for (name, text) in [("results.json", json + "\n"), ("report.md", markdown::write(results, &charts))] {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// One line: how many targets are reached.
+pub(crate) fn summary(results: &Results) -> String {
+    let (mut reached, mut missed) = (0, Vec::new());
+    for measured in &results.workloads {
+        for series in &measured.peers {
+            let Some(target) = targets::of(measured.name, series.peer) else { continue };
+            match measured.ratio(series) {
+                Some(ratio) if ratio.median <= target => reached += 1,
+                _ => missed.push(measured.name),
+            }
+        }
+    }
+    let all = reached + missed.len();
+    if missed.is_empty() {
+        format!("{reached} of {all} targets reached")
+    } else {
+        format!("{reached} of {all} targets reached; missed: {}", missed.join("; "))
+    }
+}
+
+/// Bytes in the unit that people would use.
+fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut amount = bytes as f64;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if amount.fract() == 0.0 || amount >= 100.0 {
+        format!("{amount:.0} {}", UNITS[unit])
+    } else {
+        format!("{amount:.1} {}", UNITS[unit])
+    }
+}
+
+/// Nanoseconds in the unit that people would use, with three digits.
+fn time(nanoseconds: f64) -> String {
+    let (amount, unit) = match nanoseconds {
+        ..1e3 => (nanoseconds, "ns"),
+        1e3..1e6 => (nanoseconds / 1e3, "us"),
+        1e6..1e9 => (nanoseconds / 1e6, "ms"),
+        _ => (nanoseconds / 1e9, "s"),
+    };
+    let digits = if amount < 10.0 { 2 } else { usize::from(amount < 100.0) };
+    format!("{amount:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_the_unit_that_people_would_use() {
+        assert_eq!(["1 KiB", "1.5 KiB", "8 GiB", "0 B"], [1 << 10, 1536, 8 << 30, 0].map(bytes));
+        assert_eq!(["0.64 ns", "12.0 us", "1.79 s"], [0.638, 12_000.0, 1.79e9].map(time));
+    }
+}

@@ -1,0 +1,192 @@
+//! Single allocations in a tight loop: some 100,000, then everything back at once, on the same memory again and again.
+
+use std::alloc::Layout;
+use std::hint::black_box;
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use super::{Process, Scale, Section, Task, Workload, entries, for_all, for_values};
+use crate::inputs;
+use crate::peers::{
+    Blink, Bump, BumpScope, BumpScope8, Cursors, Fallible, Glibc, Jemalloc, Mallocator, Mimalloc, Peer,
+    Snmalloc,
+};
+
+/// A value that is made from a number, so that no two stores are the same.
+pub(crate) trait Object: Copy + 'static {
+    fn make(number: usize) -> Self;
+}
+
+impl Object for u64 {
+    #[inline]
+    fn make(number: usize) -> Self {
+        number as u64
+    }
+}
+
+impl Object for [u8; 3] {
+    #[inline]
+    fn make(number: usize) -> Self {
+        [number as u8, (number >> 8) as u8, 3]
+    }
+}
+
+/// The 24-byte structure.
+#[derive(Clone, Copy)]
+pub(crate) struct Three {
+    _fields: [u64; 3],
+}
+
+impl Object for Three {
+    #[inline]
+    fn make(number: usize) -> Self {
+        let number = number as u64;
+        Self { _fields: [number, number + 1, number + 2] }
+    }
+}
+
+const COUNT: usize = 100_000;
+
+pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
+    let count = scale.of(COUNT, COUNT / 10);
+    let hot = |name, section, entries| Workload {
+        name,
+        section,
+        process: Process::Shared,
+        unit: "allocation",
+        units: count,
+        rounds: scale.rounds(21),
+        entries,
+    };
+    let blocks = scale.of(2000, 200);
+    let mut all = vec![
+        hot("alloc(u64)", Section::Hot, for_values!(values [u64] (count); u64)),
+        hot("alloc([u8; 3])", Section::Hot, for_values!(values [[u8; 3]] (count); [u8; 3])),
+        hot("alloc(24 bytes)", Section::Hot, for_values!(values [Three] (count); Three)),
+        hot("try_alloc(u64)", Section::HotFallible, fallible::<u64>(count)),
+        hot("try_alloc([u8; 3])", Section::HotFallible, fallible::<[u8; 3]>(count)),
+        hot("try_alloc(24 bytes)", Section::HotFallible, fallible::<Three>(count)),
+        hot("runtime layouts", Section::Blocks, for_all!(layouts [] (count))),
+        hot("alloc_str, 3..=12 bytes", Section::Blocks, for_all!(strings [] (count))),
+        hot("4 KiB blocks, warm", Section::Blocks, for_all!(pages [] (blocks))),
+    ];
+    all.last_mut().expect("there are some").units = blocks;
+    all
+}
+
+fn fallible<T: Object>(count: usize) -> Vec<super::Entry> {
+    entries!(values [T] (count);
+        Fallible<Mallocator>, Fallible<Bump>, Fallible<BumpScope>, Fallible<BumpScope8>, Fallible<Blink>,
+        Fallible<Glibc>, Fallible<Mimalloc>, Fallible<Jemalloc>, Fallible<Snmalloc>)
+}
+
+/// Values of one type. Those of a general allocator are kept in a list and freed at the end of each pass.
+pub(crate) fn values<C: Cursors<T> + 'static, T: Object>(count: usize) -> Task {
+    let mut peer = C::create();
+    let mut kept = Vec::with_capacity(if C::FREES { count } else { 0 });
+    Box::new(move |passes| {
+        let start = Instant::now();
+        for _ in 0..passes {
+            put_all(&peer, count, &mut kept);
+            free_all(&peer, &mut kept);
+            peer.reset();
+        }
+        start.elapsed()
+    })
+}
+
+#[inline(never)]
+fn put_all<C: Cursors<T>, T: Object>(peer: &C, count: usize, kept: &mut Vec<NonNull<T>>) {
+    let mut cursor = peer.cursor();
+    for number in 0..count {
+        let object = black_box(C::put(&mut cursor, T::make(number)));
+        if C::FREES {
+            kept.push(object);
+        }
+    }
+}
+
+#[inline(never)]
+fn free_all<C: Cursors<T>, T: Copy>(peer: &C, kept: &mut Vec<NonNull<T>>) {
+    for object in kept.drain(..) {
+        // SAFETY: the pass has just put it in, and nobody else has it.
+        unsafe { peer.free(object) };
+    }
+}
+
+/// Measures a pass over blocks whose layouts are known before it.
+fn blocks<P: Peer + 'static>(
+    layouts: Vec<Layout>,
+    mut pass: impl FnMut(&P, &mut Vec<NonNull<u8>>) + 'static,
+) -> Task {
+    let mut peer = P::create();
+    let mut kept = Vec::with_capacity(if P::FREES { layouts.len() } else { 0 });
+    Box::new(move |passes| {
+        let start = Instant::now();
+        for _ in 0..passes {
+            pass(&peer, &mut kept);
+            free_blocks(&peer, &layouts, &mut kept);
+            peer.reset();
+        }
+        start.elapsed()
+    })
+}
+
+#[inline(never)]
+fn free_blocks<P: Peer>(peer: &P, layouts: &[Layout], kept: &mut Vec<NonNull<u8>>) {
+    for (block, &layout) in kept.drain(..).zip(layouts) {
+        // SAFETY: the pass has just asked for it, by this layout, and nobody else has it.
+        unsafe { peer.free(block, layout) };
+    }
+}
+
+fn layouts<P: Peer + 'static>(count: usize) -> Task {
+    let layouts = inputs::layouts(count);
+    blocks(layouts.clone(), move |peer: &P, kept| layout_pass(peer, &layouts, kept))
+}
+
+#[inline(never)]
+fn layout_pass<P: Peer>(peer: &P, layouts: &[Layout], kept: &mut Vec<NonNull<u8>>) {
+    for &layout in layouts {
+        let block = black_box(peer.alloc_layout(layout));
+        if P::FREES {
+            kept.push(block);
+        }
+    }
+}
+
+fn strings<P: Peer + 'static>(count: usize) -> Task {
+    let (text, places) = inputs::words(count);
+    let layout = |place: &std::ops::Range<usize>| Layout::for_value(&text[place.clone()]);
+    blocks(places.iter().map(layout).collect(), {
+        let text: &'static str = text.clone().leak();
+        let words: Vec<&'static str> = places.iter().map(|place| &text[place.clone()]).collect();
+        move |peer: &P, kept| string_pass(peer, &words, kept)
+    })
+}
+
+#[inline(never)]
+fn string_pass<P: Peer>(peer: &P, words: &[&str], kept: &mut Vec<NonNull<u8>>) {
+    for word in words {
+        let block = black_box(peer.alloc_str(word));
+        if P::FREES {
+            kept.push(block);
+        }
+    }
+}
+
+/// Blocks of a page, which nobody writes to but the allocators themselves.
+fn pages<P: Peer + 'static>(count: usize) -> Task {
+    let page = Layout::from_size_align(4096, 8).expect("a layout");
+    blocks(vec![page; count], move |peer: &P, kept| page_pass(peer, page, count, kept))
+}
+
+#[inline(never)]
+fn page_pass<P: Peer>(peer: &P, page: Layout, count: usize, kept: &mut Vec<NonNull<u8>>) {
+    for _ in 0..count {
+        let block = black_box(peer.alloc_layout(page));
+        if P::FREES {
+            kept.push(block);
+        }
+    }
+}

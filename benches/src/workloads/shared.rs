@@ -1,0 +1,77 @@
+//! Two threads that fill warm memory: by arenas of their own, and by one atomic cursor.
+//!
+//! A share of a common arena stands beside these, where the library has one.
+
+use std::hint::black_box;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::lives::{Line, fill, unfill};
+use super::threads::together;
+use super::{Entry, Process, Scale, Section, Task, Workload, entries};
+use crate::peers::{
+    Blink, Bump, BumpScope, BumpScope8, Glibc, Jemalloc, Mallocator, Mimalloc, Peer, Snmalloc,
+};
+
+pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
+    let count = scale.of(1_000_000, 20_000);
+    let mut entries = entries!(own_warm_arenas [] (count);
+        Mallocator, Bump, BumpScope, BumpScope8, Blink, Glibc, Mimalloc, Jemalloc, Snmalloc);
+    entries.push(Entry { peer: "one atomic cursor", task: Box::new(move || one_cursor(count)) });
+    vec![Workload {
+        name: "2 threads, warm",
+        section: Section::Threads,
+        process: Process::Shared,
+        unit: "object and thread",
+        units: count,
+        rounds: scale.rounds(15),
+        entries,
+    }]
+}
+
+/// Two arenas, one for each thread, kept and reset. Each is boxed in room of its own, so that no two threads write to one
+/// cache line.
+fn own_warm_arenas<P: Peer + Send + 'static>(count: usize) -> Task {
+    #[repr(align(128))]
+    struct Apart<P>(P);
+
+    let arenas = [const { () }; 2].map(|()| Mutex::new(Box::new(Apart(P::create()))));
+    let turn = AtomicUsize::new(0);
+    Box::new(move |passes| -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..passes {
+            total += together(|| {
+                let mine = turn.fetch_add(1, Ordering::Relaxed) % 2;
+                let mut arena = arenas[mine].lock().expect("no thread panicked");
+                let last = fill(&arena.0, count);
+                unfill(&arena.0, last);
+                arena.0.reset();
+            });
+        }
+        total
+    })
+}
+
+/// What sharing costs without shares: every allocation moves the one cursor of both threads.
+fn one_cursor(count: usize) -> Task {
+    let mut room = vec![0u64; 2 * count * size_of::<Line>() / 8];
+    let start = room.as_mut_ptr().expose_provenance();
+    Box::new(move |passes| -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..passes {
+            let cursor = AtomicUsize::new(start);
+            total += together(|| {
+                for number in 0..count {
+                    let object = cursor.fetch_add(size_of::<Line>(), Ordering::Relaxed);
+                    let words = std::ptr::with_exposed_provenance_mut::<[u64; 8]>(object);
+                    // SAFETY: the room is for both threads' objects, and no two calls were given the same one.
+                    unsafe { words.write([number as u64; 8]) };
+                    black_box(words);
+                }
+            });
+        }
+        black_box(&mut room);
+        total
+    })
+}
