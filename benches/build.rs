@@ -10,5 +10,7 @@ fn main() {
     let version = String::from_utf8(output.stdout).expect("the version is text");
     println!("cargo::rustc-env=COMPILER={}", version.trim());
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default().replace('\u{1f}', " ");
-    println!("cargo::rustc-env=COMPILER_FLAGS={flags}");
+    if !flags.is_empty() {
+        println!("cargo::rustc-env=COMPILER_FLAGS={flags}");
+    }
 }

@@ -15,8 +15,6 @@ pub(crate) const CHILD: &str = "child";
 /// What a child is to run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Errand<'a> {
-    /// Nothing: what a process of this program weighs.
-    Nothing,
     /// So many passes of a workload.
     Workload { name: &'a str, peer: &'a str, passes: u64, scale: Scale },
     /// One point of a chart of growth.
@@ -27,6 +25,7 @@ pub(crate) enum Errand<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     pub(crate) time: Duration,
+    /// What the workload took, set-up and input not counted.
     pub(crate) memory: Memory,
 }
 
@@ -40,7 +39,6 @@ impl Errand<'_> {
         let mut command = Command::new(program);
         command.arg(CHILD).stdin(Stdio::null()).stderr(Stdio::inherit());
         match self {
-            Self::Nothing => command.arg("nothing"),
             Self::Workload { name, peer, passes, scale } => {
                 let kind = if scale.quick { "quick-workload" } else { "workload" };
                 command.args([kind, name, peer, &passes.to_string()])
@@ -66,7 +64,6 @@ impl Errand<'_> {
 /// Arguments that no parent gives.
 pub(crate) fn serve(arguments: &[&str]) -> Result<(), String> {
     let Answer { time, memory } = match *arguments {
-        ["nothing"] => Answer { time: Duration::ZERO, memory: Memory::of_this_process()? },
         [kind @ ("workload" | "quick-workload"), name, peer, passes] => {
             let scale = Scale { quick: kind == "quick-workload" };
             run_workload(scale, name, peer, number(passes)?)?
@@ -90,8 +87,9 @@ fn run_workload(scale: Scale, name: &str, peer: &str, passes: u64) -> Result<Ans
         .and_then(|workload| workload.entries.iter().find(|entry| entry.peer == peer))
         .ok_or_else(|| format!("there is no {peer} in {name:?}"))?;
     let mut task = (entry.task)();
+    let before = Memory::before()?;
     let time = task(passes);
-    Ok(Answer { time, memory: Memory::of_this_process()? })
+    Ok(Answer { time, memory: Memory::since(before)? })
 }
 
 fn number(text: &str) -> Result<u64, String> {

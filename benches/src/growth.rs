@@ -66,7 +66,6 @@ pub(crate) fn measure(name: &str, at: u64, quick: bool) -> Result<Vec<Point>, St
     let mut points: Vec<Point> = peers()
         .map(|peer| Point { peer, at, nanoseconds: Vec::new(), peak_bytes: u64::MAX, end_bytes: u64::MAX })
         .collect();
-    let empty = Errand::Nothing.run()?.memory;
     for round in 0..rounds(name, at, quick) as usize {
         for turn in 0..points.len() {
             let place = (turn + round) % points.len();
@@ -74,8 +73,8 @@ pub(crate) fn measure(name: &str, at: u64, quick: bool) -> Result<Vec<Point>, St
             let Answer { time, memory } = Errand::Growth { name, peer: point.peer, at }.run()?;
             point.nanoseconds.push(time.as_nanos() as f64);
             // The least of the rounds: what the system adds of its own differs from process to process.
-            point.peak_bytes = point.peak_bytes.min(memory.peak.saturating_sub(empty.peak));
-            point.end_bytes = point.end_bytes.min(memory.anonymous.saturating_sub(empty.anonymous));
+            point.peak_bytes = point.peak_bytes.min(memory.peak);
+            point.end_bytes = point.end_bytes.min(memory.anonymous);
         }
     }
     Ok(points)
@@ -119,28 +118,30 @@ fn run_peer<V: Small>(name: &str, at: u64) -> Result<Answer, String> {
 }
 
 fn one_arena<V: Small>(objects: usize) -> Result<Answer, String> {
+    let before = Memory::before()?;
     let start = Instant::now();
     let values = V::create();
     fill(&values, objects);
-    let answer = answer(start.elapsed());
+    let answer = answer(start.elapsed(), before);
     drop(values);
     answer
 }
 
 fn many_arenas<V: Small>(count: usize) -> Result<Answer, String> {
     let mut arenas = Vec::with_capacity(count);
+    let before = Memory::before()?;
     let start = Instant::now();
     for _ in 0..count {
         let values = V::small();
         fill(&values, EACH / size_of::<Line>());
         arenas.push(values);
     }
-    let answer = answer(start.elapsed());
+    let answer = answer(start.elapsed(), before);
     drop(arenas);
     answer
 }
 
 /// The memory is read while everything is still there.
-fn answer(time: Duration) -> Result<Answer, String> {
-    Ok(Answer { time, memory: Memory::of_this_process()? })
+fn answer(time: Duration, before: Memory) -> Result<Answer, String> {
+    Ok(Answer { time, memory: Memory::since(before)? })
 }

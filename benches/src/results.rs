@@ -37,7 +37,7 @@ pub(crate) struct Measured {
 pub(crate) struct Series {
     pub(crate) peer: &'static str,
     pub(crate) nanoseconds: Vec<f64>,
-    /// Memory beyond that of a process that does nothing, at its highest.
+    /// The memory that came to a process in which it ran alone, at its highest.
     pub(crate) peak_bytes: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Point {
     pub(crate) at: u64,
     /// For all of it, one number a process.
     pub(crate) nanoseconds: Vec<f64>,
-    /// Memory beyond that of a process that does nothing: at its highest, and anonymous memory at the end.
+    /// The memory that came to the process: at its highest, and anonymous memory at the end.
     pub(crate) peak_bytes: u64,
     pub(crate) end_bytes: u64,
 }

@@ -20,13 +20,12 @@ pub(crate) fn measure(workload: &Workload, scale: Scale, mut tick: impl FnMut())
         Process::Shared => in_this_process(workload, scale, &mut tick),
         Process::Fresh => in_fresh_processes(workload, scale, &mut tick)?,
     };
-    let empty = Errand::Nothing.run()?.memory.peak;
     let mut peers = Vec::new();
     for (entry, nanoseconds) in workload.entries.iter().zip(nanoseconds) {
         // Two passes where memory is used again, so that what is kept counts.
         let passes = if workload.process == Process::Shared && workload.units > 1 { 2 } else { 1 };
         let errand = Errand::Workload { name: workload.name, peer: entry.peer, passes, scale };
-        let peak = errand.run()?.memory.peak.saturating_sub(empty);
+        let peak = errand.run()?.memory.peak;
         peers.push(Series { peer: entry.peer, nanoseconds, peak_bytes: Some(peak) });
         tick();
     }

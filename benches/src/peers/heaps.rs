@@ -134,16 +134,11 @@ impl<G: General> Heap<G> {
     #[inline]
     fn block(&self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
-            return Some(NonNull::without_provenance(nonzero(layout.align())));
+            return NonNull::new(std::ptr::without_provenance_mut(layout.align()));
         }
         // SAFETY: the size is not zero.
         NonNull::new(unsafe { self.0.alloc(layout) })
     }
-}
-
-#[inline]
-fn nonzero(align: usize) -> std::num::NonZero<usize> {
-    std::num::NonZero::new(align).expect("an alignment is not zero")
 }
 
 #[inline]

@@ -30,7 +30,9 @@ pub(crate) fn write(results: &Results, charts: &[Chart]) -> String {
             results.workloads.iter().filter(|measured| measured.section == section.title()).collect();
         if !rows.is_empty() {
             line!(text, "## {}\n", section.title());
-            rows.iter().for_each(|measured| details(&mut text, measured));
+            for measured in rows {
+                details(&mut text, measured);
+            }
         }
     }
     for (about, title, points) in [
@@ -60,7 +62,7 @@ fn head(text: &mut String, results: &Results) {
         machine.transparent_huge_pages,
         machine.overcommit
     );
-    let flags = if machine.compiler_flags.is_empty() { "no flags" } else { &machine.compiler_flags };
+    let flags = machine.compiler_flags.unwrap_or("no flags");
     let versions: Vec<String> =
         machine.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     line!(text, "- **Compiler**: {}, release profile, {flags}", machine.compiler);
@@ -78,7 +80,7 @@ methods only. Peers run in turn, round by round, in rotated order: in one proces
 a table says so, each in a fresh process. A ratio is a peer's time divided by {REFERENCE}'s **in the same round**; tables show its median and, in
 brackets, the quartiles. Ratios are the claim: absolute times do not travel. General allocators are called through their
 `GlobalAlloc`, and free every object singly, which counts where arenas reset or drop (in fresh processes nobody frees).
-Peak memory is that of a process that runs the workload alone, input included, less that of one that does nothing.\n"
+Peak memory is what a process that runs the workload alone takes for it at most; program and input are there before.\n"
     );
 }
 

@@ -36,14 +36,12 @@ fn own_warm_arenas<P: Peer + Send + 'static>(count: usize) -> Task {
     #[repr(align(128))]
     struct Apart<P>(P);
 
-    let arenas = [const { () }; 2].map(|()| Mutex::new(Box::new(Apart(P::create()))));
-    let turn = AtomicUsize::new(0);
+    let arenas = [0, 1].map(|_| Mutex::new(Box::new(Apart(P::create()))));
     Box::new(move |passes| -> Duration {
         let mut total = Duration::ZERO;
         for _ in 0..passes {
-            total += together(|| {
-                let mine = turn.fetch_add(1, Ordering::Relaxed) % 2;
-                let mut arena = arenas[mine].lock().expect("no thread panicked");
+            total += together(|thread| {
+                let mut arena = arenas[thread].lock().expect("no thread panicked");
                 let last = fill(&arena.0, count);
                 unfill(&arena.0, last);
                 arena.0.reset();
@@ -61,7 +59,7 @@ fn one_cursor(count: usize) -> Task {
         let mut total = Duration::ZERO;
         for _ in 0..passes {
             let cursor = AtomicUsize::new(start);
-            total += together(|| {
+            total += together(|_| {
                 for number in 0..count {
                     let object = cursor.fetch_add(size_of::<Line>(), Ordering::Relaxed);
                     let words = std::ptr::with_exposed_provenance_mut::<[u64; 8]>(object);

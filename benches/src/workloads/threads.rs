@@ -20,18 +20,18 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     }]
 }
 
-/// Runs the same on two threads that begin together, and returns the time of the slower.
-pub(crate) fn together(run: impl Fn() + Sync) -> Duration {
+/// Runs the same on two threads that begin together, telling each its number, and returns the time of the slower.
+pub(crate) fn together(run: impl Fn(usize) + Sync) -> Duration {
     let barrier = Barrier::new(2);
-    let timed = || {
+    let timed = |thread| {
         barrier.wait();
         let start = Instant::now();
-        run();
+        run(thread);
         start.elapsed()
     };
     std::thread::scope(|scope| {
-        let other = scope.spawn(timed);
-        let this = timed();
+        let other = scope.spawn(|| timed(1));
+        let this = timed(0);
         this.max(other.join().expect("the other thread runs to its end"))
     })
 }
@@ -40,7 +40,7 @@ fn own_arenas<V: Values<Line> + 'static>(count: usize) -> Task {
     Box::new(move |passes| {
         (0..passes)
             .map(|_| {
-                together(|| {
+                together(|_| {
                     let values = V::create();
                     fill(&values, count);
                     std::mem::forget(values);
