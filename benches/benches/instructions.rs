@@ -13,7 +13,7 @@ use std::hint::black_box;
 use allocator_api2::alloc::Allocator;
 use allocator_api2::vec::Vec as ArenaVec;
 use gungraun::prelude::*;
-use mallocator_bench::inputs;
+use mallocator_bench::inputs::{self, consume};
 use mallocator_bench::peers::{Blink, Bump, BumpScope, Fallible, Mallocator, Peer, Values};
 use operations::{Format, More, Scoped};
 
@@ -35,7 +35,7 @@ fn warm<P: Peer>(mut run: impl FnMut(&mut P)) -> P {
 
 fn put<T: Copy, V: Values<T>>(values: &V, make: impl Fn(usize) -> T) {
     for number in 0..COUNT {
-        black_box(values.alloc(make(number)));
+        consume(values.alloc(make(number)));
     }
 }
 
@@ -44,7 +44,7 @@ fn word(number: usize) -> u64 {
 }
 
 fn bytes(number: usize) -> [u8; 3] {
-    [(number & 0xff) as u8, 2, 3]
+    [number.to_le_bytes()[0], 2, 3]
 }
 
 fn three(number: usize) -> [u64; 3] {
@@ -102,7 +102,7 @@ fn try_alloc_u64<V: Values<u64>>(values: V) -> V {
 
 fn take_layouts<P: Peer>(peer: &P, layouts: &[Layout]) {
     for &layout in layouts {
-        black_box(peer.alloc_layout(layout));
+        consume(peer.alloc_layout(layout));
     }
 }
 
@@ -138,7 +138,7 @@ type Words = Vec<&'static str>;
 
 fn copy_words<P: Peer>(peer: &P, words: &[&str]) {
     for word in words {
-        black_box(peer.alloc_str(word));
+        consume(peer.alloc_str(word));
     }
 }
 

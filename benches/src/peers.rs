@@ -145,7 +145,16 @@ pub trait Cursors<T: Copy>: Named + Sized {
     unsafe fn free(&self, value: NonNull<T>);
 }
 
-impl<T: Copy, V: Values<T>> Cursors<T> for V {
+/// Those that a loop allocates from without a cursor of its own.
+pub trait Direct {}
+
+impl<P: Peer> Direct for P {}
+
+impl<P> Direct for Fallible<P> {}
+
+impl<T> Direct for TypedArena<T> {}
+
+impl<T: Copy, V: Values<T> + Direct> Cursors<T> for V {
     const FREES: bool = V::FREES;
 
     type Cursor<'a>

@@ -2,7 +2,7 @@
 
 mod cold;
 mod collections;
-mod hot;
+pub(crate) mod hot;
 pub(crate) mod lives;
 mod shared;
 mod threads;

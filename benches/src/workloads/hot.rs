@@ -1,12 +1,11 @@
 //! Single allocations in a tight loop: some 100,000, then everything back at once, on the same memory again and again.
 
 use std::alloc::Layout;
-use std::hint::black_box;
 use std::ptr::NonNull;
 use std::time::Instant;
 
 use super::{Process, Scale, Section, Task, Workload, entries, for_all, for_values};
-use crate::inputs;
+use crate::inputs::{self, consume};
 use crate::peers::{
     Blink, Bump, BumpScope, BumpScope8, Cursors, Fallible, Glibc, Jemalloc, Mallocator, Mimalloc, Peer,
     Snmalloc,
@@ -99,7 +98,8 @@ pub(crate) fn values<C: Cursors<T> + 'static, T: Object>(count: usize) -> Task {
 fn put_all<C: Cursors<T>, T: Object>(peer: &C, count: usize, kept: &mut Vec<NonNull<T>>) {
     let mut cursor = peer.cursor();
     for number in 0..count {
-        let object = black_box(C::put(&mut cursor, T::make(number)));
+        let object = C::put(&mut cursor, T::make(number));
+        consume(object);
         if C::FREES {
             kept.push(object);
         }
@@ -148,7 +148,8 @@ fn layouts<P: Peer + 'static>(count: usize) -> Task {
 #[inline(never)]
 fn layout_pass<P: Peer>(peer: &P, layouts: &[Layout], kept: &mut Vec<NonNull<u8>>) {
     for &layout in layouts {
-        let block = black_box(peer.alloc_layout(layout));
+        let block = peer.alloc_layout(layout);
+        consume(block);
         if P::FREES {
             kept.push(block);
         }
@@ -168,7 +169,8 @@ fn strings<P: Peer + 'static>(count: usize) -> Task {
 #[inline(never)]
 fn string_pass<P: Peer>(peer: &P, words: &[&str], kept: &mut Vec<NonNull<u8>>) {
     for word in words {
-        let block = black_box(peer.alloc_str(word));
+        let block = peer.alloc_str(word);
+        consume(block);
         if P::FREES {
             kept.push(block);
         }
@@ -184,7 +186,8 @@ fn pages<P: Peer + 'static>(count: usize) -> Task {
 #[inline(never)]
 fn page_pass<P: Peer>(peer: &P, page: Layout, count: usize, kept: &mut Vec<NonNull<u8>>) {
     for _ in 0..count {
-        let block = black_box(peer.alloc_layout(page));
+        let block = peer.alloc_layout(page);
+        consume(block);
         if P::FREES {
             kept.push(block);
         }
