@@ -40,8 +40,8 @@ use crate::vm::{Region, reuse};
 // once, which cannot be forwarded from the store of the allocation before.
 #[repr(C)]
 pub struct Mallocator {
-    /// The address of the next free byte: from `region.base` to `region.end`.
-    cursor: Cell<usize>,
+    /// The address of the next free byte, from `region.base` to `region.end`, and [`bump::AHEAD`] more.
+    ahead: Cell<usize>,
     /// The base of the region, from which every pointer that is handed out derives.
     base: NonNull<u8>,
     /// The live view that was opened on this arena or view.
@@ -52,8 +52,8 @@ pub struct Mallocator {
     /// What the owner owns, and its views share.
     region: NonNull<Region>,
     role: Role,
-    /// How far the fast path may move the cursor: the end of what is committed; 0 while a view is open on this one, and
-    /// while ordinary stores would not work.
+    /// How far the fast path may move the cursor: the end of what is committed, as far ahead; 0 while a view is open on this
+    /// one, and while ordinary stores would not work.
     limit: Cell<usize>,
 }
 
@@ -76,10 +76,10 @@ impl Mallocator {
     #[inline]
     pub(crate) fn over(region: Box<Region>) -> Self {
         let base = region.base();
-        let limit =
-            if region.protection().is_writable() { base.addr().get() + region.committed() } else { 0 };
+        let end = base.addr().get() + region.committed();
+        let limit = if region.protection().is_writable() { end + bump::AHEAD } else { 0 };
         Self {
-            cursor: Cell::new(base.addr().get()),
+            ahead: Cell::new(base.addr().get() + bump::AHEAD),
             base,
             child: Cell::new(None),
             pin: Cell::new(0),
@@ -95,12 +95,12 @@ impl Mallocator {
     pub(crate) fn view(&self) -> Self {
         let parent = self.innermost();
         Self {
-            cursor: parent.cursor.clone(),
+            ahead: parent.ahead.clone(),
             base: self.base,
             child: Cell::new(None),
             pin: Cell::new(0),
             region: self.region,
-            role: Role::View { start: parent.cursor.get() },
+            role: Role::View { start: parent.cursor() },
             limit: parent.limit.clone(),
         }
     }
@@ -125,21 +125,21 @@ impl Mallocator {
             std::process::abort();
         }
         // By way of the view, which is new: the parent may be a forgotten one of an arena that has moved since.
-        view.region().note(view.cursor.get());
+        view.region().note(view.cursor());
         self.child.set(None);
-        self.cursor.set(self.cursor.get().max(view.pin.get()));
+        self.set_cursor(self.cursor().max(view.pin.get()));
         self.limit.set(view.limit.get());
     }
 
     /// Before everything that was handed out is forgotten.
     fn note_all(&self) {
         let open = self.child.get().is_some();
-        self.region().note(if open { self.committed_end() } else { self.cursor.get() });
+        self.region().note(if open { self.committed_end() } else { self.cursor() });
     }
 
     /// Forgets views that were never closed, as nobody is left to use them. What this arena took meanwhile stays taken.
     fn forget_views(&mut self) {
-        self.cursor.set(self.settled());
+        self.set_cursor(self.settled());
         if self.child.take().is_some() {
             self.region().note(self.committed_end());
             self.set_limit();
@@ -158,7 +158,7 @@ impl Mallocator {
 
     /// To be called after anything that changes what is committed or how it is protected.
     pub(crate) fn set_limit(&self) {
-        let limit = if self.writable().is_ok() { self.committed_end() } else { 0 };
+        let limit = if self.writable().is_ok() { self.committed_end() + bump::AHEAD } else { 0 };
         self.innermost().limit.set(limit);
     }
 
@@ -185,14 +185,19 @@ impl Mallocator {
     /// The address of the next free byte of this arena or view. While a view is open on it, nothing is taken there.
     #[inline(always)]
     pub(crate) fn cursor(&self) -> usize {
-        self.cursor.get()
+        self.ahead.get() - bump::AHEAD
+    }
+
+    #[inline(always)]
+    fn set_cursor(&self, address: usize) {
+        self.ahead.set(address + bump::AHEAD);
     }
 
     /// Where the cursor will be when the open view has closed, if nothing more happens.
     pub(crate) fn settled(&self) -> usize {
         // SAFETY: a live view is on the stack of a scope that has not ended.
         let pin = self.child.get().map_or(0, |child| unsafe { child.as_ref() }.pin.get());
-        self.cursor.get().max(pin)
+        self.cursor().max(pin)
     }
 
     /// Moves the cursor down to `address`, but not below what is pinned or where it started, and never up.
@@ -202,33 +207,33 @@ impl Mallocator {
             Role::View { start } => start,
         };
         let lowest = start.max(self.pin.get());
-        self.region().note(self.cursor.get());
-        self.cursor.set(self.cursor.get().min(address.max(lowest)));
+        self.region().note(self.cursor());
+        self.set_cursor(self.cursor().min(address.max(lowest)));
     }
 
     /// Gives the memory from `new_end` to `end` back, the end of a block of this arena that starts at `start`, if it is the
     /// last of all: in this arena, or, when it was taken while a view is open, in the innermost view.
     pub(crate) fn lower_end(&self, start: usize, end: usize, new_end: usize) {
         debug_assert!(start <= new_end && new_end <= end);
-        if self.cursor.get() == end {
+        if self.cursor() == end {
             return self.lower_cursor(new_end);
         }
         let innermost = self.innermost();
         // A view opened since starts behind the block, and so does what is in it.
         let taken_there = matches!(innermost.role, Role::View { start: first } if first <= start);
-        if innermost.cursor.get() == end && self.has_view() && taken_there {
+        if innermost.cursor() == end && self.has_view() && taken_there {
             self.region().note(end);
-            innermost.cursor.set(new_end);
+            innermost.set_cursor(new_end);
             self.pin_views(new_end);
         }
     }
 
     /// Moves the cursor up from `from` to `to`, if `from` is where it is, no view is open, and there is room.
     pub(crate) fn raise_cursor(&self, from: usize, to: usize) -> bool {
-        if self.cursor.get() != from || self.has_view() || to > self.region().end() {
+        if self.cursor() != from || self.has_view() || to > self.region().end() {
             return false;
         }
-        if to > self.limit.get() {
+        if to + bump::AHEAD > self.limit.get() {
             let committed =
                 self.writable().is_ok() && self.region().commit(to - self.base.addr().get()).is_ok();
             self.set_limit();
@@ -236,7 +241,7 @@ impl Mallocator {
                 return false;
             }
         }
-        self.cursor.set(to);
+        self.set_cursor(to);
         true
     }
 
@@ -260,11 +265,12 @@ impl Mallocator {
         if size_of::<T>() == 0 {
             return self.writable().map(|()| NonNull::dangling());
         }
-        // The cursor is an address of the region and a type's size and alignment sum to at most `isize::MAX`: no wrap.
-        let end = bump::end_of_value(self.cursor.get(), size_of::<T>(), align_of::<T>());
+        // The cursor is an address of the region, which ends a page below `isize::MAX`, and a type's size and alignment sum
+        // to at most that: no wrap.
+        let Block { start, end } = bump::place_value_ahead(self.ahead.get(), size_of::<T>(), align_of::<T>());
         if end <= self.limit.get() {
-            self.cursor.set(end);
-            Ok(self.pointer(end - size_of::<T>()).cast())
+            self.ahead.set(end);
+            Ok(self.pointer(start).cast())
         } else {
             self.take_slowly(Layout::new::<T>()).map(NonNull::cast)
         }
@@ -277,9 +283,9 @@ impl Mallocator {
         if layout.size() == 0 {
             return self.writable().map(|()| dangling(layout));
         }
-        let Block { start, end } = bump::place_layout(self.cursor.get(), layout.size(), layout.align());
+        let Block { start, end } = bump::place_layout_ahead(self.ahead.get(), layout.size(), layout.align());
         if end <= self.limit.get() {
-            self.cursor.set(end);
+            self.ahead.set(end);
             Ok(self.pointer(start))
         } else {
             self.take_slowly(layout)
@@ -288,9 +294,9 @@ impl Mallocator {
 
     /// Memory for any `size`, which may be 0, whatever the protection. `align` is a power of two.
     pub(crate) fn take_raw(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
-        match bump::place(self.cursor.get(), size, align, self.limit.get()) {
+        match bump::place(self.cursor(), size, align, self.limit.get().saturating_sub(bump::AHEAD)) {
             Some(block) => {
-                self.cursor.set(block.end);
+                self.set_cursor(block.end);
                 Ok(self.pointer(block.start))
             }
             None => self.take_anyhow(size, align),
@@ -308,13 +314,13 @@ impl Mallocator {
     /// power of two.
     fn take_anyhow(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
         let (region, innermost) = (self.region(), self.innermost());
-        let Some(block) = bump::place(innermost.cursor.get(), size, align, region.end()) else {
+        let Some(block) = bump::place(innermost.cursor(), size, align, region.end()) else {
             return Err(self.exhausted(size, align));
         };
         let committed = region.commit(block.end - self.base.addr().get());
         self.set_limit();
         committed?;
-        innermost.cursor.set(block.end);
+        innermost.set_cursor(block.end);
         self.pin_views(block.end);
         Ok(self.pointer(block.start))
     }

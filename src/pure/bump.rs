@@ -40,6 +40,38 @@ pub(crate) const fn place_layout(cursor: usize, size: usize, align: usize) -> Bl
     Block { start, end: start + size }
 }
 
+/// How far ahead an arena keeps its cursor. A value aligned to 8, as most are, then starts at the cursor rounded down, and
+/// the next cursor does not wait for that: two operations from one to the next, and the shortest code there is.
+pub(crate) const AHEAD: usize = 7;
+
+/// Places a value whose size is a multiple of its alignment, as every Rust type's is. `ahead` and the end that is returned
+/// are [`AHEAD`] of what they name.
+///
+/// With `size` a multiple of `align`, which divides 8: the cursor is `ahead - 7`, the value starts at that plus `align - 1`
+/// rounded down, and ends `size` behind; seven more than that has the low bits of `align - 1` all set. (With an alignment of
+/// 8 the end follows from the start as fast, in one instruction less.)
+///
+/// The cursor must be below `isize::MAX - AHEAD` and `size + align - 1` at most `isize::MAX`, so that the sum fits.
+#[inline(always)]
+pub(crate) const fn place_value_ahead(ahead: usize, size: usize, align: usize) -> Block {
+    debug_assert!(align.is_power_of_two() && size % align == 0);
+    if align < AHEAD + 1 {
+        let start = (ahead - (AHEAD + 1 - align)) & align.wrapping_neg();
+        Block { start, end: (ahead + size) | (align - 1) }
+    } else {
+        place_layout_ahead(ahead, size, align)
+    }
+}
+
+/// Places a block whose size need not be a multiple of its alignment. `ahead` and the end that is returned are [`AHEAD`] of
+/// what they name; otherwise as [`place_layout`].
+#[inline(always)]
+pub(crate) const fn place_layout_ahead(ahead: usize, size: usize, align: usize) -> Block {
+    debug_assert!(align.is_power_of_two());
+    let start = (ahead + align - (AHEAD + 1)) & align.wrapping_neg();
+    Block { start, end: start + size + AHEAD }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,8 +98,11 @@ mod tests {
                         );
                         let unlimited = slow(cursor, size, align, 1000).unwrap();
                         assert_eq!(place_layout(cursor, size, align), unlimited);
+                        let ahead = Block { end: unlimited.end + AHEAD, ..unlimited };
+                        assert_eq!(place_layout_ahead(cursor + AHEAD, size, align), ahead);
                         if size % align == 0 {
                             assert_eq!(end_of_value(cursor, size, align), unlimited.end);
+                            assert_eq!(place_value_ahead(cursor + AHEAD, size, align), ahead);
                         }
                     }
                 }
@@ -97,5 +132,10 @@ mod tests {
         assert_eq!(end_of_value(edge, edge, 1), usize::MAX - 1);
         assert_eq!(place_layout(edge, edge, 1), Block { start: edge, end: usize::MAX - 1 });
         assert_eq!(end_of_value(edge, 1 << 62, 1 << 62), (1 << 63) + (1 << 62));
+        let ahead = edge - 1; // of a cursor seven lower
+        let block = Block { start: ahead - AHEAD, end: ahead + edge };
+        assert_eq!((place_value_ahead(ahead, edge, 1), place_layout_ahead(ahead, edge, 1)), (block, block));
+        let block = Block { start: 1 << 62, end: (1 << 63) + AHEAD };
+        assert_eq!(place_value_ahead((1 << 62) + AHEAD, 1 << 62, 1 << 62), block);
     }
 }
