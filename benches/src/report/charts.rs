@@ -5,7 +5,8 @@ mod ratios;
 
 use std::path::Path;
 
-use plotters::style::RGBColor;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{BLACK, IntoFont, RGBColor, TextStyle};
 
 use crate::growth;
 use crate::results::{Point, Results, Spread};
@@ -46,6 +47,11 @@ pub(crate) fn draw(results: &Results, folder: &Path) -> Result<Vec<Chart>, Strin
         charts.push(Chart { title: growth.title, file: growth.file, about: Some(growth.about) });
     }
     Ok(charts)
+}
+
+/// Text beside, before or around a place, in the middle of its height.
+fn text(size: i32, horizontal: HPos) -> TextStyle<'static> {
+    (FONT, size).into_font().color(&BLACK).pos(Pos::new(horizontal, VPos::Center))
 }
 
 /// A chart of lines, one a peer.

@@ -21,7 +21,9 @@ pub(crate) fn write(results: &Results, charts: &[Chart]) -> String {
         line!(text, "**A smoke test (`--quick`): everything is smaller, and the numbers mean nothing.**\n");
     }
     head(&mut text, results);
-    overview(&mut text, results);
+    if !results.workloads.is_empty() {
+        overview(&mut text, results);
+    }
     for chart in charts.iter().filter(|chart| chart.about.is_none()) {
         line!(text, "![{}]({})\n", chart.title, chart.file);
     }

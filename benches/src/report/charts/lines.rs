@@ -5,8 +5,9 @@ use std::path::Path;
 
 use plotters::coord::combinators::IntoLogRange;
 use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
 
-use super::{COLOURS, FONT, Lines};
+use super::{COLOURS, FONT, Lines, text};
 use crate::growth;
 use crate::report::bytes;
 use crate::results::Point;
@@ -30,8 +31,16 @@ pub(super) fn draw(chart: &Lines, points: &[Point], path: &Path) -> Result<(), B
     let by_size = chart.about == growth::BY_SIZE;
     let (x_ticks, y_ticks) = (ticks(left, right, if by_size { 8.0 } else { 10.0 }), steps(low, high));
     let (bottom, top) = (y_ticks[0].min(low) * 0.9, y_ticks[y_ticks.len() - 1].max(high) * 1.1);
-    let mut plot = ChartBuilder::on(&area)
-        .caption(chart.title, (FONT, 26))
+    let (head, body) = area.split_vertically(84);
+    head.draw(&Text::new(chart.title, (24, 30), text(26, HPos::Left)))?;
+    // Above the lines and not among them: wherever it stood there, some line would pass behind it.
+    for (index, (peer, colour)) in growth::peers().zip(COLOURS).enumerate() {
+        let left = 24 + 170 * i32::try_from(index)?;
+        head.draw(&PathElement::new(vec![(left, 66), (left + 30, 66)], colour.stroke_width(3)))?;
+        head.draw(&mark(index, (left + 15, 66), colour))?;
+        head.draw(&Text::new(peer, (left + 40, 66), text(18, HPos::Left)))?;
+    }
+    let mut plot = ChartBuilder::on(&body)
         .margin(18)
         .margin_right(40)
         .x_label_area_size(56)
@@ -53,19 +62,9 @@ pub(super) fn draw(chart: &Lines, points: &[Point], path: &Path) -> Result<(), B
 
     for (index, (peer, colour)) in growth::peers().zip(COLOURS).enumerate() {
         let line = series(peer);
-        plot.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(3)))?
-            .label(peer)
-            .legend(move |place| mark(index, (place.0 + 11, place.1), colour));
+        plot.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(3)))?;
         plot.draw_series(line.into_iter().map(|place| mark(index, place, colour)))?;
     }
-    plot.configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font((FONT, 18))
-        .legend_area_size(32)
-        .margin(14)
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
     area.present()?;
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
-use super::{COLOURS, FONT};
+use super::{COLOURS, text};
 use crate::results::{Measured, Results, SUBJECT, Series, Spread};
 use crate::targets;
 
@@ -78,10 +78,6 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Box<dyn Error>>
     }
     area.present()?;
     Ok(())
-}
-
-fn text(size: i32, horizontal: HPos) -> TextStyle<'static> {
-    (FONT, size).into_font().color(&BLACK).pos(Pos::new(horizontal, VPos::Center))
 }
 
 /// The bar from 1 to the median, a thin line over the quartiles, the target and the best peer.
