@@ -1,4 +1,5 @@
 //! Batches: what they hand out, what they take, and what they give back.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,5 @@
 //! An arena that threads share: blocks stay apart whoever takes them, and refusals leave it as it was.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod common;
 

@@ -5,6 +5,7 @@
 // The attribute's own code, and functions that it wants to own what they get.
 #![allow(missing_docs, unused_qualifications, clippy::needless_pass_by_value)]
 
+mod batch;
 mod operations;
 
 use std::alloc::Layout;
@@ -12,6 +13,7 @@ use std::hint::black_box;
 
 use allocator_api2::alloc::Allocator;
 use allocator_api2::vec::Vec as ArenaVec;
+use batch::batches;
 use gungraun::prelude::*;
 use mallocator_bench::inputs::{self, consume};
 use mallocator_bench::peers::{Blink, Bump, BumpScope, Fallible, Mallocator, Peer, Values};
@@ -304,4 +306,4 @@ library_benchmark_group!(
     ]
 );
 
-main!(library_benchmark_groups = hot);
+main!(library_benchmark_groups = [hot, batches]);

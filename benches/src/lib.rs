@@ -9,6 +9,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the benchmark reads its memory from Linux' /proc");
 
+pub mod batch;
 mod children;
 mod command;
 mod growth;

@@ -142,5 +142,6 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
     let mut all: Vec<Workload> = parts.iter().flat_map(|part| part(scale)).collect();
     all.extend(threads::workloads(scale));
     all.extend(shared::workloads(scale));
+    crate::batch::join(&mut all);
     all
 }

@@ -15,12 +15,19 @@ pub(crate) struct Line {
     _words: [u64; 7],
 }
 
+impl Line {
+    #[inline]
+    pub(crate) fn new(previous: Option<NonNull<Self>>, number: usize) -> Self {
+        Self { previous, _words: [number as u64; 7] }
+    }
+}
+
 /// Puts in so many objects and returns the last.
 #[inline(never)]
 pub(crate) fn fill<V: Values<Line>>(values: &V, count: usize) -> Option<NonNull<Line>> {
     let mut last = None;
     for number in 0..count {
-        last = Some(values.alloc(Line { previous: last, _words: [number as u64; 7] }));
+        last = Some(values.alloc(Line::new(last, number)));
     }
     black_box(last)
 }

@@ -2,7 +2,9 @@
 //!
 //! A share of a common arena stands beside these, where the library has one.
 
+use std::alloc::Layout;
 use std::hint::black_box;
+use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,6 +20,8 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     let count = scale.of(1_000_000, 20_000);
     let mut entries = entries!(own_warm_arenas [] (count);
         Mallocator, Bump, BumpScope, BumpScope8, Blink, Glibc, Mimalloc, Jemalloc, Snmalloc);
+    entries.insert(1, Entry { peer: "mallocator, shared", task: Box::new(move || shares(count)) });
+    entries.push(Entry { peer: "mallocator, one cursor", task: Box::new(move || one_cursor_of_ours(count)) });
     entries.push(Entry { peer: "one atomic cursor", task: Box::new(move || one_cursor(count)) });
     vec![Workload {
         name: "2 threads, warm",
@@ -46,6 +50,52 @@ fn own_warm_arenas<P: Peer + Send + 'static>(count: usize) -> Task {
                 unfill(&arena.0, last);
                 arena.0.reset();
             });
+        }
+        total
+    })
+}
+
+/// An arena that both threads share, kept and reset, and of which each takes blocks for itself.
+fn shares(count: usize) -> Task {
+    const BLOCK: usize = 2 << 20;
+    let builder = Mallocator::builder().size(1 << 30);
+    let mut shared = builder.build_sync().expect("address space");
+    Box::new(move |passes| -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..passes {
+            total += together(|_| fill_batch(&mut shared.batch(BLOCK), count));
+            shared.reset();
+        }
+        total
+    })
+}
+
+/// As [`fill`].
+#[inline(never)]
+fn fill_batch(batch: &mut mallocator::Batch<'_>, count: usize) {
+    let mut last = None;
+    for number in 0..count {
+        last = Some(NonNull::from(batch.alloc(Line::new(last, number))));
+    }
+    black_box(last);
+}
+
+/// The same arena without blocks: every allocation moves the one cursor.
+fn one_cursor_of_ours(count: usize) -> Task {
+    let builder = Mallocator::builder().size(1 << 30);
+    let mut shared = builder.build_sync().expect("address space");
+    Box::new(move |passes| -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..passes {
+            total += together(|_| {
+                for number in 0..count {
+                    let object = shared.alloc_layout(Layout::new::<Line>()).cast::<Line>();
+                    // SAFETY: the place was just handed out to this call, for the layout.
+                    unsafe { object.write(Line::new(None, number)) };
+                    black_box(object);
+                }
+            });
+            shared.reset();
         }
         total
     })
