@@ -52,7 +52,7 @@ pub struct Mallocator {
     /// What the owner owns, and its views share.
     region: NonNull<Region>,
     role: Role,
-    /// How far the fast path may move the cursor: the end of what is committed, as far ahead; 0 while a view is open on this
+    /// How far the fast path goes: [`bump::RESERVE`] bytes below the end of what is committed; 0 while a view is open on this
     /// one, and while ordinary stores would not work.
     limit: Cell<usize>,
 }
@@ -77,7 +77,7 @@ impl Mallocator {
     pub(crate) fn over(region: Box<Region>) -> Self {
         let base = region.base();
         let end = base.addr().get() + region.committed();
-        let limit = if region.protection().is_writable() { end + bump::AHEAD } else { 0 };
+        let limit = if region.protection().is_writable() { end - bump::RESERVE } else { 0 };
         Self {
             ahead: Cell::new(base.addr().get() + bump::AHEAD),
             base,
@@ -158,7 +158,7 @@ impl Mallocator {
 
     /// To be called after anything that changes what is committed or how it is protected.
     pub(crate) fn set_limit(&self) {
-        let limit = if self.writable().is_ok() { self.committed_end() + bump::AHEAD } else { 0 };
+        let limit = if self.writable().is_ok() { self.committed_end() - bump::RESERVE } else { 0 };
         self.innermost().limit.set(limit);
     }
 
@@ -233,7 +233,7 @@ impl Mallocator {
         if self.cursor() != from || self.has_view() || to > self.region().end() {
             return false;
         }
-        if to + bump::AHEAD > self.limit.get() {
+        if to > self.limit.get() {
             let committed =
                 self.writable().is_ok() && self.region().commit(to - self.base.addr().get()).is_ok();
             self.set_limit();
@@ -268,7 +268,8 @@ impl Mallocator {
         // The cursor is an address of the region, which ends a page below `isize::MAX`, and a type's size and alignment sum
         // to at most that: no wrap.
         let Block { start, end } = bump::place_value_ahead(self.ahead.get(), size_of::<T>(), align_of::<T>());
-        if end <= self.limit.get() {
+        let reach = bump::reach(self.ahead.get(), end, size_of::<T>(), align_of::<T>());
+        if reach <= self.limit.get() {
             self.ahead.set(end);
             Ok(self.pointer(start).cast())
         } else {
@@ -294,7 +295,7 @@ impl Mallocator {
 
     /// Memory for any `size`, which may be 0, whatever the protection. `align` is a power of two.
     pub(crate) fn take_raw(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
-        match bump::place(self.cursor(), size, align, self.limit.get().saturating_sub(bump::AHEAD)) {
+        match bump::place(self.cursor(), size, align, self.limit.get()) {
             Some(block) => {
                 self.set_cursor(block.end);
                 Ok(self.pointer(block.start))

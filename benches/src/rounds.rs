@@ -1,10 +1,14 @@
 //! Rounds: every peer once in each, in turned order, so that what disturbs the machine disturbs all of them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::children::Errand;
 use crate::results::{Measured, Series};
 use crate::workloads::{Process, Scale, Task, Workload};
+
+/// The round that is being measured.
+pub(crate) static ROUND: AtomicUsize = AtomicUsize::new(0);
 
 /// A timing of a peer lasts at least so long, so that the clock and a single interrupt do not matter.
 fn least(scale: Scale) -> Duration {
@@ -49,6 +53,7 @@ fn in_this_process(workload: &Workload, scale: Scale, tick: &mut impl FnMut()) -
     tick();
     let mut series = vec![Vec::new(); tasks.len()];
     for round in 0..workload.rounds as usize {
+        ROUND.store(round, Ordering::Relaxed);
         for turn in 0..tasks.len() {
             let place = (turn + round) % tasks.len();
             let (task, passes) = &mut tasks[place];

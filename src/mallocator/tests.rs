@@ -2,10 +2,13 @@
 
 use super::Mallocator;
 use crate::Protection;
-use crate::pure::bump::AHEAD;
+use crate::pure::bump::RESERVE;
 
 fn limit(arena: &Mallocator) -> usize {
-    arena.limit.get().saturating_sub(AHEAD)
+    match arena.limit.get() {
+        0 => 0,
+        limit => limit + RESERVE,
+    }
 }
 
 /// Without a limit everything would still work, the slow way.

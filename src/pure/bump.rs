@@ -19,16 +19,6 @@ pub(crate) fn place(cursor: usize, size: usize, align: usize, limit: usize) -> O
     (end <= limit).then_some(Block { start, end })
 }
 
-/// The end of a value whose size is a multiple of its alignment, as every Rust type's is: one
-/// rounding instead of two, and the value starts at `end - size`.
-///
-/// `cursor` and `size + align - 1` must each be at most `isize::MAX`, so that the sum fits.
-#[inline(always)]
-pub(crate) const fn end_of_value(cursor: usize, size: usize, align: usize) -> usize {
-    debug_assert!(align.is_power_of_two() && size % align == 0);
-    (cursor + size + (align - 1)) & align.wrapping_neg()
-}
-
 /// Places a block whose size need not be a multiple of its alignment, without a check.
 ///
 /// `cursor` and `size + align - 1` must each be at most `isize::MAX`, as [`std::alloc::Layout`]
@@ -61,6 +51,17 @@ pub(crate) const fn place_value_ahead(ahead: usize, size: usize, align: usize) -
     } else {
         place_layout_ahead(ahead, size, align)
     }
+}
+
+/// The limit of an arena's fast path is so many bytes below the end of what it has. The few values that would still have found
+/// room there take the slow path, which is exact.
+pub(crate) const RESERVE: usize = 64;
+
+/// What to compare with that limit before a value is placed: its end, or the cursor, which is known two operations earlier,
+/// where the value is so small that the reserve holds it and what aligns it. `ahead` and `end` are [`AHEAD`] of what they name.
+#[inline(always)]
+pub(crate) const fn reach(ahead: usize, end: usize, size: usize, align: usize) -> usize {
+    if size + align <= RESERVE { ahead } else { end }
 }
 
 /// Places a block whose size need not be a multiple of its alignment. `ahead` and the end that is returned are [`AHEAD`] of
@@ -101,9 +102,26 @@ mod tests {
                         let ahead = Block { end: unlimited.end + AHEAD, ..unlimited };
                         assert_eq!(place_layout_ahead(cursor + AHEAD, size, align), ahead);
                         if size % align == 0 {
-                            assert_eq!(end_of_value(cursor, size, align), unlimited.end);
                             assert_eq!(place_value_ahead(cursor + AHEAD, size, align), ahead);
                         }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_within_reach_ends_within_the_reserve() {
+        let exact = 1 << 12;
+        for align in [1, 2, 4, 8, 16, 32, 64, 128] {
+            for size in (0..200).step_by(align) {
+                for cursor in exact - 400..=exact {
+                    let Block { end, .. } = place_value_ahead(cursor + AHEAD, size, align);
+                    if reach(cursor + AHEAD, end, size, align) <= exact - RESERVE {
+                        assert!(end - AHEAD <= exact, "cursor {cursor} size {size} align {align}");
+                    } else {
+                        let ample = size + align + RESERVE + AHEAD;
+                        assert!(cursor + ample > exact, "refused: cursor {cursor} size {size} align {align}");
                     }
                 }
             }
@@ -129,9 +147,7 @@ mod tests {
     #[test]
     fn the_unchecked_forms_hold_at_the_edge_of_their_contract() {
         let edge = isize::MAX as usize;
-        assert_eq!(end_of_value(edge, edge, 1), usize::MAX - 1);
         assert_eq!(place_layout(edge, edge, 1), Block { start: edge, end: usize::MAX - 1 });
-        assert_eq!(end_of_value(edge, 1 << 62, 1 << 62), (1 << 63) + (1 << 62));
         let ahead = edge - 1; // of a cursor seven lower
         let block = Block { start: ahead - AHEAD, end: ahead + edge };
         assert_eq!((place_value_ahead(ahead, edge, 1), place_layout_ahead(ahead, edge, 1)), (block, block));

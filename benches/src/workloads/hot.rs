@@ -2,6 +2,7 @@
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{Process, Scale, Section, Task, Workload, entries, for_all, for_values};
@@ -10,8 +11,9 @@ use crate::peers::{
     Blink, Bump, BumpScope, BumpScope8, Cursors, Fallible, Glibc, Jemalloc, Mallocator, Mimalloc, Peer,
     Snmalloc,
 };
+use crate::rounds::ROUND;
 
-/// A value that is made from a number, so that no two stores are the same.
+/// A value that is made from a number, so that no two stores are the same, where making one costs an instruction at most.
 pub(crate) trait Object: Copy + 'static {
     fn make(number: usize) -> Self;
 }
@@ -25,8 +27,8 @@ impl Object for u64 {
 
 impl Object for [u8; 3] {
     #[inline]
-    fn make(number: usize) -> Self {
-        [number as u8, (number >> 8) as u8, 3]
+    fn make(_: usize) -> Self {
+        [1, 2, 3]
     }
 }
 
@@ -54,7 +56,7 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
         process: Process::Shared,
         unit: "allocation",
         units: count,
-        rounds: scale.rounds(21),
+        rounds: scale.rounds(24),
         entries,
     };
     let blocks = scale.of(2000, 200);
@@ -86,8 +88,9 @@ pub(crate) fn values<C: Cursors<T> + 'static, T: Object>(count: usize) -> Task {
     let places = [put_all::<C, T, 0>, put_all::<C, T, 16>, put_all::<C, T, 32>, put_all::<C, T, 48>];
     Box::new(move |passes| {
         let start = Instant::now();
-        for pass in 0..passes {
-            places[pass as usize % places.len()](&peer, count, &mut kept);
+        let put_all = places[ROUND.load(Ordering::Relaxed) % places.len()];
+        for _ in 0..passes {
+            put_all(&peer, count, &mut kept);
             free_all(&peer, &mut kept);
             peer.reset();
         }
@@ -95,8 +98,8 @@ pub(crate) fn values<C: Cursors<T> + 'static, T: Object>(count: usize) -> Task {
     })
 }
 
-/// A loop this short gains or loses a fifth by where its code happens to lie in lines of 64 bytes. So each peer's is there four
-/// times, further back by 16 bytes each, and passes take turns.
+/// A loop this short gains or loses a fifth and more by where its code happens to lie in lines of 64 bytes. So each peer's is
+/// there four times, further back by 16 bytes each, and rounds take turns: the same for every peer in a round.
 #[inline(never)]
 fn put_all<C: Cursors<T>, T: Object, const BACK: usize>(peer: &C, count: usize, kept: &mut Vec<NonNull<T>>) {
     place::<BACK>();
@@ -191,7 +194,7 @@ fn string_pass<P: Peer>(peer: &P, words: &[&str], kept: &mut Vec<NonNull<u8>>) {
     }
 }
 
-/// Blocks of a page, which nobody writes to but the allocators themselves.
+/// Blocks of a page, of which a word is written.
 fn pages<P: Peer + 'static>(count: usize) -> Task {
     let page = Layout::from_size_align(4096, 8).expect("a layout");
     blocks(vec![page; count], move |peer: &P, kept| page_pass(peer, page, count, kept))
@@ -201,6 +204,8 @@ fn pages<P: Peer + 'static>(count: usize) -> Task {
 fn page_pass<P: Peer>(peer: &P, page: Layout, count: usize, kept: &mut Vec<NonNull<u8>>) {
     for _ in 0..count {
         let block = peer.alloc_layout(page);
+        // SAFETY: the block was just handed out, for a whole page.
+        unsafe { block.cast::<usize>().write(count) };
         consume(block);
         if P::FREES {
             kept.push(block);
