@@ -150,8 +150,9 @@ impl Builder {
     /// default is `true`: making and dropping an arena then costs nanoseconds, and not the microseconds that the system
     /// takes for a range.
     ///
-    /// A thread keeps one range, of the arena that was dropped last, with up to 1 MiB in memory, and for an arena of the
-    /// same size. One with any other option than its size, or that [`protect`](Mallocator::protect) was called on, is never
+    /// A thread keeps one range, of the arena that was dropped last, and for an arena of the same size: address space, and up
+    /// to 1 MiB of memory. On Linux the system may count a huge page of 2 MiB more until it takes it back (`LazyFree` in
+    /// `/proc/self/smaps`). One with any other option than its size, or that [`protect`](Mallocator::protect) was called on, is never
     /// kept; nor is it when it ends by [`free`](Mallocator::free). The end of the thread releases it.
     ///
     /// Memory of a range that was used before holds what was left there, and
@@ -190,8 +191,8 @@ impl Builder {
         self
     }
 
-    /// Reserves, and commits the first 64 KiB or less, so that a protection that the system does not allow is refused
-    /// here and not at a later allocation.
+    /// Reserves, and commits the first step (64 KiB on Windows; elsewhere, where that costs nothing, 256 KiB to 1 MiB; no more
+    /// than there is), so that a protection that the system does not allow is refused here and not at a later allocation.
     ///
     /// # Errors
     /// - [`Error::InvalidSize`]: 0, or more than any object may have.
@@ -209,7 +210,8 @@ impl Builder {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn build(&self) -> Result<Mallocator, Error> {
-        let kept = if self.options.are_plain() { reuse::take(self.options.size) } else { None };
+        let kept =
+            if self.options.are_plain() { reuse::take(self.options.size, self.options.size) } else { None };
         kept.map_or_else(|| fresh(&self.options), |region| Ok(Mallocator::over(region)))
     }
 
@@ -277,7 +279,7 @@ impl Mallocator {
     /// ```
     #[inline]
     pub fn with_size(bytes: usize) -> Result<Self, Error> {
-        reuse::take(bytes).map_or_else(|| fresh(&Options::new(bytes)), |region| Ok(Self::over(region)))
+        reuse::take(bytes, bytes).map_or_else(|| fresh(&Options::new(bytes)), |region| Ok(Self::over(region)))
     }
 
     /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever.
@@ -313,7 +315,7 @@ impl Mallocator {
     /// ```
     #[inline]
     pub fn try_growing() -> Result<Self, Error> {
-        reuse::take(GROWING).map_or_else(fresh_growing, |region| Ok(Self::over(region)))
+        reuse::take(GROWING, PAGE_GRANULARITY).map_or_else(fresh_growing, |region| Ok(Self::over(region)))
     }
 
     /// Options: size, protection, place, name. Nothing is reserved before [`build`](Builder::build).
@@ -333,11 +335,10 @@ impl Mallocator {
 /// A range that the system has just given.
 fn reserve(options: &Options) -> Result<Region, Error> {
     let outcome = Region::reserve(options.clone());
-    // What the thread keeps may be in the way of a limit.
-    if matches!(outcome, Err(Error::Os(_))) && reuse::clear() {
-        return Region::reserve(options.clone());
-    }
-    outcome
+    // What the thread keeps may be in the way of a limit, or in the place that is wanted.
+    let in_the_way =
+        matches!(outcome, Err(Error::Os(_) | Error::AddressInUse { .. } | Error::OutOfReach { .. }));
+    if in_the_way && reuse::clear() { Region::reserve(options.clone()) } else { outcome }
 }
 
 #[cold]

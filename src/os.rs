@@ -13,10 +13,10 @@
 //!
 //! | call | from | to | when it fails |
 //! |---|---|---|---|
-//! | [`reserve`] | free address space | reserved | nothing was reserved |
+//! | [`reserve`], [`reserve_for_advice`] | free address space | reserved | nothing was reserved |
 //! | [`commit`] | reserved | committed, zero | still reserved |
 //! | [`decommit`] | committed | reserved | still committed, contents unspecified |
-//! | [`discard`] | committed | committed, contents unspecified; the memory goes when it is wanted elsewhere | the same |
+//! | [`discard`] | committed | committed, each page as it was or zero; the memory goes when it is wanted elsewhere | the same |
 //! | [`advise_huge`], [`advise_small`] | reserved or committed | the same; on huge pages where possible, or never | the same |
 //! | [`reserve_huge`] | free address space | committed, zero, in memory, on huge pages for good | nothing was reserved |
 //! | [`protect`] | committed | committed, contents kept | some pages may have changed: set them again |
@@ -201,6 +201,15 @@ pub(crate) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u
     Ok(start)
 }
 
+/// Reserves `size` bytes so that, where address space allows, a multiple of [`advised_huge_page`] lies at `offset`, below
+/// `size`. To be called only where there are such pages. Otherwise as [`reserve`].
+pub(crate) fn reserve_for_advice(size: usize, offset: usize) -> Result<NonNull<u8>, OsError> {
+    seam::ask(Call::Reserve, size)?;
+    let start = platform::reserve_for_advice(size, offset)?;
+    seam::granted(Call::Reserve, start, size);
+    Ok(start)
+}
+
 /// Reserves and commits `size` bytes, a multiple of [`huge_page`], on huge pages, at exactly `at` (a multiple as well)
 /// where it is given; they are in memory when it returns, so that touching them cannot fail.
 ///
@@ -219,6 +228,9 @@ pub(crate) fn reserve_huge(
     seam::granted(Call::Reserve, start, size + page_size());
     Ok(start)
 }
+
+/// Whether a page is reserved behind what [`reserve_huge`] returns.
+pub(crate) const PAGE_BEHIND_HUGE: bool = platform::PAGE_BEHIND_HUGE;
 
 /// Makes reserved pages accessible under `protection`. They read as zero.
 ///
@@ -244,8 +256,8 @@ pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), OsEr
 /// them costs nothing.
 ///
 /// # Safety
-/// The range is committed and writable, and belongs to the caller; its contents are not read again before they are
-/// written.
+/// The range is committed and writable, and belongs to the caller. A byte of it that was ever written is written again
+/// before it is read; one that never was is zero as before.
 pub(crate) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
     seam::ask(Call::Discard, len)?;
     // SAFETY: handed on.

@@ -127,7 +127,8 @@ impl Mallocator {
     /// # Safety
     /// For as long as the slice lives:
     /// - every byte of it has been written, the gaps that alignment left and the padding inside values included (gaps
-    ///   in memory that was never handed out before are zero, and count as written);
+    ///   in memory that was never handed out before, by this arena or the one whose range it
+    ///   [took over](crate::Builder::reuse), are zero, and count as written);
     /// - its pages can be read;
     /// - what a scope took, where an outer arena took something after it, counts as not written;
     /// - nothing writes to it.

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::builder::{allocation_granularity, page_size};
 use crate::error::OsError;
 use crate::mallocator::Mallocator;
+use crate::os;
 use crate::protection::Protection;
 use crate::vm::{HugePages, Placement};
 
@@ -199,7 +200,9 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f, "protection  {protection}")?;
-        writeln!(f, "reserved    {size:>15} bytes, with one inaccessible page behind them")?;
+        let guarded = os::PAGE_BEHIND_HUGE || self.huge_pages != HugePages::Required;
+        let behind = if guarded { ", with one inaccessible page behind them" } else { "" };
+        writeln!(f, "reserved    {size:>15} bytes{behind}")?;
         writeln!(f, "committed   {committed:>15} bytes")?;
         writeln!(f, "used        {used:>15} bytes")?;
         self.fmt_huge_pages(f)?;

@@ -53,6 +53,29 @@ fn never_means_none_and_a_small_range_wants_none() {
     check_pages(&small);
 }
 
+/// Linux allows a process 65,530: the part on small pages, the part on huge ones, and what is not committed yet.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_arena_is_three_mappings_at_most() {
+    alone("an_arena_is_three_mappings_at_most", || {
+        const ARENAS: usize = 100;
+        let bytes = vec![1_u8; 5 * MIB];
+        // Some for what the test itself allocates.
+        let before = common::mappings() + 4;
+        let mut arenas: Vec<_> = (0..ARENAS).map(|_| Mallocator::with_size(1 << 30).unwrap()).collect();
+        assert!(common::mappings() <= before + 2 * ARENAS, "{} when fresh", common::mappings() - before);
+        for round in 0..3 {
+            for arena in &mut arenas {
+                arena.reset();
+                arena.trim();
+                arena.alloc_bytes(&bytes[..[100, 300_000, 5 * MIB][round]]);
+            }
+            let now = common::mappings();
+            assert!(now <= before + [2, 3, 3][round] * ARENAS, "{} in round {round}", now - before);
+        }
+    });
+}
+
 /// n bytes cost n and a page in the small part, and n and a huge page behind it.
 #[test]
 fn an_arena_costs_little_more_than_it_holds() {

@@ -35,6 +35,10 @@ fn a_limit_on_the_address_space_is_named_and_what_fits_is_granted() {
         assert!((1 << 24..1 << 30).contains(&arena.size()), "{}", arena.size());
         arena.alloc_bytes(&[1; 1 << 20]);
         drop(arena);
+        // What is kept of it will do for another that grows, and not for one that asks for as much as it would have liked.
+        assert!(matches!(Mallocator::with_size(64 << 30), Err(Error::Os(_))));
+        assert!(matches!(Mallocator::builder().size(64 << 30).build(), Err(Error::Os(_))));
+        assert!((1 << 24..1 << 30).contains(&Mallocator::growing().size()));
         Mallocator::with_size(1 << 29).unwrap().alloc_str("fine");
     });
 }

@@ -428,6 +428,23 @@ mod tests {
         });
     }
 
+    /// What one arena left lies behind what the next ones use: there is nothing more to give back.
+    #[test]
+    fn after_a_large_arena_small_ones_ask_for_nothing() {
+        let requests = |small| {
+            let run = || {
+                for size in [1 << 23].into_iter().chain(vec![1 << 10; small]) {
+                    let arena = Mallocator::with_size(1 << 24).unwrap();
+                    let bytes = arena.alloc_zeroed_bytes(size, 1);
+                    assert!(bytes.iter().all(|&byte| byte == 0));
+                    bytes.fill(1);
+                }
+            };
+            with_faults(Refuse::Only(usize::MAX), platform::OUT_OF_MEMORY, run).asked.len()
+        };
+        assert_eq!(requests(9), requests(0));
+    }
+
     #[test]
     fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
         let here = 0;

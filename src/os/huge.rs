@@ -64,6 +64,38 @@ fn refused(size: usize, errno: Errno) -> OsError {
     OsError::new(Call::ReserveHuge, size, errno.raw_os_error())
 }
 
+/// Where there is not room enough to choose, huge pages begin later.
+pub(in crate::os) fn reserve_for_advice(size: usize, offset: usize) -> Result<NonNull<u8>, OsError> {
+    let aligned = huge_page().and_then(|unit| reserve_aligned(size, offset, unit).ok());
+    aligned.map_or_else(|| reserve(size, None), Ok)
+}
+
+/// Reserves `size` bytes so that a multiple of `unit` lies at `offset`: more than that, of which the ends go back.
+fn reserve_aligned(size: usize, offset: usize, unit: usize) -> Result<NonNull<u8>, OsError> {
+    let slack = unit - page_size();
+    let ample = size.checked_add(slack).ok_or_else(|| refused(size, Errno::NOMEM))?;
+    let start = reserve(ample, None)?;
+    let wanted = start.addr().get() + offset;
+    let before = wanted.next_multiple_of(unit) - wanted;
+    // SAFETY: nobody knows of the mapping; both offsets lie in it or at its end, as it starts at a page.
+    unsafe {
+        let (aligned, behind) = (start.add(before), start.add(before + size));
+        let trimmed = give_back(start, before).and_then(|()| give_back(behind, slack - before));
+        if trimmed.is_err() {
+            // Trimming may split what the kernel has made one with a neighbour; what is gone already may be asked for again.
+            let _ = release(aligned, size);
+        }
+        trimmed.map(|()| aligned)
+    }
+}
+
+/// # Safety
+/// As [`release`], but `len` may be 0.
+unsafe fn give_back(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    if len == 0 { Ok(()) } else { unsafe { release(start, len) } }
+}
+
 /// Finds a hole with room for the page behind the range too, gives back all of it but that page, and maps the huge pages
 /// there, if nobody was faster. A mapping made in place of the hole would leave one that others can be given when it
 /// is refused.
@@ -73,20 +105,13 @@ fn reserve_huge_once(
     protection: Protection,
 ) -> Result<NonNull<u8>, OsError> {
     let (page, huge) = (page_size(), huge_page().unwrap_or(1));
-    let slack = if at.is_some() { 0 } else { huge - page };
-    let hole =
-        reserve(size + page + slack, at).map_err(|error| OsError { call: Call::ReserveHuge, ..error })?;
-    let before = hole.addr().get().next_multiple_of(huge) - hole.addr().get();
-    // SAFETY: all offsets lie in the hole or at its end, which is this function's.
-    let (start, behind, rest) =
-        unsafe { (hole.add(before), hole.add(before + size), hole.add(before + size + page)) };
-    // SAFETY: nobody knows of the hole; what is given back is not used again.
-    unsafe {
-        release(hole, before + size)?;
-        if slack > before {
-            release(rest, slack - before)?;
-        }
-    }
+    let hole = if at.is_some() { reserve(size + page, at) } else { reserve_aligned(size + page, 0, huge) };
+    let start = hole.map_err(|error| OsError { call: Call::ReserveHuge, ..error })?;
+    // SAFETY: the page lies in the hole, which is this function's; what is given back is not used again.
+    let behind = unsafe {
+        release(start, size)?;
+        start.add(size)
+    };
     let outcome = map_huge(start, size, huge, protection);
     if outcome.is_err() {
         // SAFETY: nobody knows of the page.
@@ -109,26 +134,26 @@ fn map_huge(
         unsafe { mm::mmap_anonymous(start.as_ptr().cast(), size, ProtFlags::READ | ProtFlags::WRITE, flags) };
     let mapped = NonNull::new(mapped.map_err(|errno| refused(size, errno))?.cast::<u8>());
     let mapped = mapped.ok_or_else(|| refused(size, Errno::NOMEM))?;
-    let give_back = |error: OsError| {
+    let refuse = |error: OsError| {
         // SAFETY: the mapping was made above, and nobody knows of it.
         let _ = unsafe { mm::munmap(mapped.as_ptr().cast(), size) };
         Err(error)
     };
     if mapped != start {
         // Kernels before 4.17 take the address for a hint.
-        return give_back(refused(size, Errno::EXIST));
+        return refuse(refused(size, Errno::EXIST));
     }
     // The pool has set the pages aside; a control group may still refuse them, and that is to be known now.
     // SAFETY: the mapping is this function's.
     match unsafe { mm::madvise(mapped.as_ptr().cast(), size, Advice::LinuxPopulateWrite) } {
         // Kernels before 5.14 do not know the advice.
         Ok(()) | Err(Errno::INVAL) => {}
-        Err(errno) => return give_back(refused(size, errno)),
+        Err(errno) => return refuse(refused(size, errno)),
     }
     if protection != Protection::READ_WRITE {
         // SAFETY: as above.
         if let Err(error) = unsafe { protect(mapped, size, protection) } {
-            return give_back(OsError { call: Call::ReserveHuge, ..error });
+            return refuse(OsError { call: Call::ReserveHuge, ..error });
         }
     }
     Ok(mapped)

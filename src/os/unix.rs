@@ -27,9 +27,13 @@ const AT: MapFlags = RESERVE;
 #[path = "huge.rs"]
 mod huge;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) use huge::{advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_huge};
+pub(super) use huge::{
+    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice, reserve_huge,
+};
 
 pub(super) const COMMIT_IS_CHARGED: bool = false;
+
+pub(super) const PAGE_BEHIND_HUGE: bool = true;
 
 pub(super) const TAKEN: i32 = Errno::EXIST.raw_os_error();
 
@@ -221,6 +225,9 @@ mod no_huge {
     pub(in crate::os) const unsafe fn advise_small(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
         Ok(())
     }
+    pub(in crate::os) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, OsError> {
+        super::reserve(size, None)
+    }
     pub(in crate::os) const fn on_huge_pages(_: NonNull<u8>, _: usize) -> Option<usize> {
         None
     }
@@ -234,7 +241,7 @@ mod no_huge {
 }
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) use no_huge::{
-    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_huge,
+    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice, reserve_huge,
 };
 
 pub(super) unsafe fn protect(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {

@@ -41,7 +41,13 @@ pub(super) fn reserve(size: usize, _: Option<NonZeroUsize>) -> Result<NonNull<u8
     Err(OsError::new(Call::Reserve, size, 0))
 }
 
+pub(super) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, OsError> {
+    Err(OsError::new(Call::Reserve, size, 0))
+}
+
 pub(super) const COMMIT_IS_CHARGED: bool = false;
+
+pub(super) const PAGE_BEHIND_HUGE: bool = true;
 
 pub(super) fn huge_page() -> Option<usize> {
     None

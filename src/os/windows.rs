@@ -28,6 +28,8 @@ use crate::protection::Protection;
 
 pub(super) const COMMIT_IS_CHARGED: bool = true;
 
+pub(super) const PAGE_BEHIND_HUGE: bool = false;
+
 pub(super) const TAKEN: i32 = ERROR_INVALID_ADDRESS as i32;
 
 #[cfg(test)]
@@ -141,6 +143,11 @@ pub(super) fn huge_page() -> Option<usize> {
 /// Windows takes no advice.
 pub(super) const fn advised_huge_page() -> Option<usize> {
     None
+}
+
+/// Nothing to align for.
+pub(super) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, OsError> {
+    reserve(size, None)
 }
 
 /// Large pages are reserved and committed in one call, are always in memory, and are a reservation of their own.

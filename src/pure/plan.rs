@@ -42,11 +42,6 @@ impl Huge {
         let from = (base + SMALL_PART).next_multiple_of(page) - base;
         (size >= from + page).then_some(Self { from, page })
     }
-
-    /// How far behind `start` a range may begin so that its huge pages begin right behind its small part.
-    pub(crate) fn shift(start: usize, page: usize) -> usize {
-        (start + SMALL_PART).next_multiple_of(page) - (start + SMALL_PART)
-    }
 }
 
 /// Rounds up to a multiple of `unit`, a power of two; `None` where that is above `isize::MAX`, which no
@@ -202,14 +197,11 @@ mod tests {
     #[test]
     fn huge_pages_begin_at_the_first_multiple_behind_the_small_part() {
         for start in (1 << 40..(1 << 40) + 3 * HUGE).step_by(PAGE) {
-            let shift = Huge::shift(start, HUGE);
-            assert!(shift < HUGE && shift % PAGE == 0);
-            let size = SMALL_PART + HUGE;
-            assert_eq!(Huge::of(start + shift, size, HUGE), Some(Huge { from: SMALL_PART, page: HUGE }));
-            assert_eq!(Huge::of(start + shift, size - PAGE, HUGE), None, "no room for one");
-            let unshifted = Huge::of(start, 1 << 30, HUGE).unwrap();
-            assert_eq!((start + unshifted.from) % HUGE, 0);
-            assert!((SMALL_PART..SMALL_PART + HUGE).contains(&unshifted.from));
+            let Huge { from, page } = Huge::of(start, 1 << 30, HUGE).unwrap();
+            assert_eq!(((start + from) % HUGE, page), (0, HUGE));
+            assert!((SMALL_PART..SMALL_PART + HUGE).contains(&from));
+            assert_eq!(Huge::of(start, from + HUGE - PAGE, HUGE), None, "no room for one");
+            assert!(Huge::of(start, from + HUGE, HUGE).is_some());
         }
     }
 

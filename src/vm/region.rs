@@ -28,8 +28,10 @@ pub(crate) struct Region {
     /// In bytes, whole pages, the page behind the range not counted.
     size: usize,
     committed: Cell<usize>,
-    /// The highest address that may have been written, where it is above every cursor: from there on memory is zero.
+    /// The highest address that may have been written since the range was last taken, where it is above every cursor.
     high: Cell<usize>,
+    /// As far may have been written before: from there, and from `high`, on memory is zero.
+    dirt: Cell<usize>,
     /// The size that was asked for.
     asked: usize,
     /// Whether the next arena of the size may have the range, as nothing sets it apart from others.
@@ -40,9 +42,7 @@ pub(crate) struct Region {
     /// By offset. What is usual is what pages get when they are committed.
     protections: RefCell<Runs<Protection>>,
     options: Options,
-    /// Where the reservation starts, the slack counted that puts huge pages in their place.
-    start: NonNull<u8>,
-    /// The bytes reserved, the slack and the page behind the range counted.
+    /// The bytes reserved, the page behind the range counted.
     total: usize,
     released: bool,
 }
@@ -60,21 +60,22 @@ impl Region {
         let size = plan::round_up(options.size, page).filter(|&rounded| rounded > 0).ok_or(invalid)?;
         let transparent = options.huge_pages == HugePages::Transparent;
         let huge = os::advised_huge_page().filter(|&huge| transparent && size >= plan::SMALL_PART + huge);
-        // Slack, so that huge pages begin right behind the small part wherever the system puts the range.
-        let slack = huge.filter(|_| options.placement == Placement::Anywhere).unwrap_or(0);
-        let total = size.checked_add(page + slack).and_then(|total| plan::round_up(total, page));
-        let total = total.ok_or(invalid)?;
-        let start =
-            reserve_placed(size, total, options.placement, os::granularity(), |at| os::reserve(total, at))?;
-        let shift = huge.filter(|_| slack > 0).map_or(0, |huge| Huge::shift(start.addr().get(), huge));
-        // SAFETY: the shift is below the slack.
-        let base = unsafe { start.add(shift) };
+        let total = size.checked_add(page).and_then(|total| plan::round_up(total, page)).ok_or(invalid)?;
+        let base = match huge {
+            // So that huge pages begin right behind the small part wherever the system puts the range.
+            Some(_) if options.placement == Placement::Anywhere => {
+                os::reserve_for_advice(total, plan::SMALL_PART)?
+            }
+            _ => reserve_placed(size, total, options.placement, os::granularity(), |at| {
+                os::reserve(total, at)
+            })?,
+        };
         let steps = Steps {
             page,
             least: if os::COMMIT_IS_CHARGED { plan::LEAST_CHARGED } else { plan::LEAST_FREE },
             huge: huge.and_then(|huge| Huge::of(base.addr().get(), size, huge)),
         };
-        let region = Self::over(base, size, start, total, steps, options)?;
+        let region = Self::over(base, size, total, steps, options)?;
         if region.options.huge_pages == HugePages::Never {
             // SAFETY: the range is the region's.
             unsafe { os::advise_small(region.base, region.size) }?;
@@ -93,7 +94,7 @@ impl Region {
             os::reserve_huge(size, at, options.protection)
         })?;
         let steps = Steps { page, least: size, huge: None };
-        let region = Self::over(base, size, base, total, steps, options)?;
+        let region = Self::over(base, size, total, steps, options)?;
         region.committed.set(size);
         Ok(region)
     }
@@ -101,7 +102,6 @@ impl Region {
     fn over(
         base: NonNull<u8>,
         size: usize,
-        start: NonNull<u8>,
         total: usize,
         steps: Steps,
         options: Options,
@@ -111,18 +111,18 @@ impl Region {
             size,
             committed: Cell::new(0),
             high: Cell::new(base.addr().get()),
+            dirt: Cell::new(base.addr().get()),
             asked: options.size,
             plain: Cell::new(options.are_plain()),
             steps,
             advised: Cell::new(None),
             protections: RefCell::new(Runs::everywhere(options.protection)),
             options,
-            start,
             total,
             released: false,
         };
         // Cursor arithmetic relies on this; no system that is supported places its users higher.
-        let address = region.start.addr().get();
+        let address = region.base.addr().get();
         if address.checked_add(total).is_none_or(|end| isize::try_from(end).is_err()) {
             return Err(Error::InvalidAddress { address, granularity: os::granularity() });
         }
@@ -173,7 +173,14 @@ impl Region {
     /// The highest address that may have been written, where it is above every cursor.
     #[inline]
     pub(crate) fn high(&self) -> usize {
-        self.high.get()
+        self.high.get().max(self.dirt.get())
+    }
+
+    /// Before another life of the range begins, with a cursor at its base.
+    #[inline]
+    pub(crate) fn begin_anew(&self) {
+        self.dirt.set(self.high());
+        self.high.set(self.base.addr().get());
     }
 
     /// To be called before a cursor is lowered from `address`.
@@ -226,9 +233,8 @@ impl Region {
     /// refusal changes nothing but speed, and is in the report.
     fn ask_for_huge_pages(&self, huge: Huge) {
         if self.advised.get().is_none() {
-            let behind = self.start.addr().get() + self.total - self.base.addr().get();
             // SAFETY: the range is the region's.
-            let outcome = unsafe { os::advise_huge(self.at(huge.from), behind - huge.from) };
+            let outcome = unsafe { os::advise_huge(self.at(huge.from), self.total - huge.from) };
             self.advised.set(Some(outcome));
         }
     }
@@ -253,7 +259,9 @@ impl Region {
             // SAFETY: the range is in the committed prefix; the caller promises that it is not used.
             unsafe { os::decommit(self.at(kept), committed - kept) }?;
             self.committed.set(kept);
-            self.high.set(self.high.get().min(self.base.addr().get() + kept));
+            let clean = self.base.addr().get() + kept;
+            self.high.set(self.high.get().min(clean));
+            self.dirt.set(self.dirt.get().min(clean));
             self.protections.borrow_mut().clear(kept..committed);
         }
         Ok(())
@@ -382,7 +390,7 @@ impl Region {
     /// Gives the range back. After a refusal it is tried once more, as on drop.
     pub(crate) fn release(mut self) -> Result<(), OsError> {
         // SAFETY: the region owns the reservation and is consumed; `drop` knows whether it is gone.
-        unsafe { os::release(self.start, self.total) }?;
+        unsafe { os::release(self.base, self.total) }?;
         self.released = true;
         Ok(())
     }
@@ -403,9 +411,9 @@ impl Drop for Region {
         }
         // SAFETY: the region owns the reservation, and nothing of it is used after the drop.
         unsafe {
-            if os::release(self.start, self.total).is_err() {
+            if os::release(self.base, self.total).is_err() {
                 let _ = self.decommit(0);
-                let _ = os::release(self.start, self.total);
+                let _ = os::release(self.base, self.total);
             }
         }
     }

@@ -11,13 +11,13 @@ thread_local! {
     static KEPT: Cell<Option<Box<Region>>> = const { Cell::new(None) };
 }
 
-/// The region that the thread keeps, if it is what a plain arena of `size` bytes would be. Its contents are whatever
-/// was left below its high-water mark.
+/// The region that the thread keeps, if it is what a plain arena would be that asks for `size` bytes and takes no less than
+/// `least`. Its contents are whatever was left below its high-water mark.
 #[inline]
-pub(crate) fn take(size: usize) -> Option<Box<Region>> {
+pub(crate) fn take(size: usize, least: usize) -> Option<Box<Region>> {
     // In the destructor of another thread-local there may be none left.
     let kept = KEPT.try_with(Cell::take).ok().flatten()?;
-    if kept.asked() == size {
+    if kept.asked() == size && kept.size() >= least {
         return Some(kept);
     }
     let _ = KEPT.try_with(|slot| slot.set(Some(kept)));
@@ -32,6 +32,7 @@ pub(crate) fn take(size: usize) -> Option<Box<Region>> {
 pub(crate) unsafe fn keep(region: Box<Region>) {
     // SAFETY: the caller's.
     if region.is_plain() && (region.is_light() || unsafe { region.shed() }.is_ok()) {
+        region.begin_anew();
         let _ = KEPT.try_with(|slot| slot.set(Some(region)));
     }
 }

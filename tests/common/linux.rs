@@ -57,6 +57,11 @@ pub fn resident_in(range: std::ops::Range<usize>) -> usize {
     total
 }
 
+/// How many mappings the process has.
+pub fn mappings() -> usize {
+    fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+}
+
 /// Reserves address space as the library does, for as long as the process lives.
 pub fn reserve_bare(size: usize) {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;

@@ -16,7 +16,7 @@ use std::ops::Range;
 pub use children::{aborts, alone, dies};
 use mallocator::{Mallocator, Protection};
 #[cfg(unix)]
-pub use system::resident_in;
+pub use system::{mappings, resident_in};
 pub use system::{page_at, reserve_bare, resident};
 
 /// What the operating system says of one page.
