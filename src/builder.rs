@@ -128,7 +128,7 @@ impl Builder {
     }
 
     /// Whether the memory is to be on huge pages. The default is [`HugePages::Transparent`]: what lies behind the first
-    /// 256 KiB is, where the system has them to give.
+    /// 128 KiB is, where the system has them to give.
     ///
     /// ```
     /// use mallocator::{Error, HugePages, Mallocator};
@@ -191,7 +191,7 @@ impl Builder {
         self
     }
 
-    /// Reserves, and commits the first step (64 KiB on Windows; elsewhere, where that costs nothing, 256 KiB to 1 MiB; no more
+    /// Reserves, and commits the first step (64 KiB on Windows; elsewhere, where that costs nothing, 128 KiB to 1 MiB; no more
     /// than there is), so that a protection that the system does not allow is refused here and not at a later allocation.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use mallocator::{Error, HugePages, Mallocator};
 static POOL: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 const MIB: usize = 1 << 20;
-const SMALL_PART: usize = 256 << 10;
+const SMALL_PART: usize = 128 << 10;
 
 #[test]
 fn transparent_ones_are_asked_for_once_behind_the_small_part() {
@@ -29,7 +29,7 @@ fn transparent_ones_are_asked_for_once_behind_the_small_part() {
     assert!(report.huge_asked().is_some());
     check_pages(&arena);
     if report.huge_asked() == Some(Ok(())) {
-        assert!(report.to_string().contains("behind the first 262144 bytes, asked for"), "{report}");
+        assert!(report.to_string().contains("behind the first 131072 bytes, asked for"), "{report}");
         // At most one, and none if the system is set to give none.
         let on = report.on_huge_pages().unwrap();
         assert!(on == 0 || on == 2 * MIB, "{on}");

@@ -3,20 +3,23 @@
 //! The program starts itself as `mallocator-bench child KIND NAME PEER NUMBER`; the child prints one line.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::growth;
 use crate::machine::Memory;
+use crate::rounds::{least, warm_up};
 use crate::workloads::{self, Scale};
 
 /// The hidden subcommand.
 pub(crate) const CHILD: &str = "child";
 
+/// Instead of a number of passes.
+const WARM: &str = "warm";
+
 /// What a child is to run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Errand<'a> {
-    /// So many passes of a workload.
-    Workload { name: &'a str, peer: &'a str, passes: u64, scale: Scale },
+    /// So many passes of a workload, or, after a warm-up, as many as can be timed well.
+    Workload { name: &'a str, peer: &'a str, passes: Option<u64>, scale: Scale },
     /// One point of a chart of growth.
     Growth { name: &'a str, peer: &'a str, at: u64 },
 }
@@ -24,7 +27,8 @@ pub(crate) enum Errand<'a> {
 /// What a child has to say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    pub(crate) time: Duration,
+    /// Of a pass.
+    pub(crate) nanoseconds: f64,
     /// What the workload took, set-up and input not counted.
     pub(crate) memory: Memory,
 }
@@ -40,8 +44,9 @@ impl Errand<'_> {
         command.arg(CHILD).stdin(Stdio::null()).stderr(Stdio::inherit());
         match self {
             Self::Workload { name, peer, passes, scale } => {
+                let passes = passes.map_or_else(|| WARM.to_owned(), |passes| passes.to_string());
                 let kind = if scale.quick { "quick-workload" } else { "workload" };
-                command.args([kind, name, peer, &passes.to_string()])
+                command.args([kind, name, peer, &passes])
             }
             Self::Growth { name, peer, at } => command.args(["growth", name, peer, &at.to_string()]),
         };
@@ -50,11 +55,11 @@ impl Errand<'_> {
             return Err(format!("the child for {self:?} failed: {}", output.status));
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let [nanoseconds, peak, anonymous] = numbers[..] else {
             return Err(format!("the child for {self:?} said {text:?} instead of three numbers"));
         };
-        Ok(Answer { time: Duration::from_nanos(nanoseconds), memory: Memory { peak, anonymous } })
+        Ok(Answer { nanoseconds, memory: Memory { peak: peak as u64, anonymous: anonymous as u64 } })
     }
 }
 
@@ -63,10 +68,11 @@ impl Errand<'_> {
 /// # Errors
 /// Arguments that no parent gives.
 pub(crate) fn serve(arguments: &[&str]) -> Result<(), String> {
-    let Answer { time, memory } = match *arguments {
+    let Answer { nanoseconds, memory } = match *arguments {
         [kind @ ("workload" | "quick-workload"), name, peer, passes] => {
             let scale = Scale { quick: kind == "quick-workload" };
-            run_workload(scale, name, peer, number(passes)?)?
+            let passes = if passes == WARM { None } else { Some(number(passes)?) };
+            run_workload(scale, name, peer, passes)?
         }
         ["growth", name, peer, at] => growth::run(name, peer, number(at)?)?,
         _ => {
@@ -75,21 +81,25 @@ pub(crate) fn serve(arguments: &[&str]) -> Result<(), String> {
             ));
         }
     };
-    println!("{} {} {}", time.as_nanos(), memory.peak, memory.anonymous);
+    println!("{nanoseconds} {} {}", memory.peak, memory.anonymous);
     Ok(())
 }
 
-fn run_workload(scale: Scale, name: &str, peer: &str, passes: u64) -> Result<Answer, String> {
+fn run_workload(scale: Scale, name: &str, peer: &str, passes: Option<u64>) -> Result<Answer, String> {
     let all = workloads::all(scale);
     let entry = all
         .iter()
         .find(|workload| workload.name == name)
         .and_then(|workload| workload.entries.iter().find(|entry| entry.peer == peer))
         .ok_or_else(|| format!("there is no {peer} in {name:?}"))?;
-    let mut task = (entry.task)();
+    let task = (entry.task)();
     let before = Memory::before()?;
-    let time = task(passes);
-    Ok(Answer { time, memory: Memory::since(before)? })
+    let (mut task, passes) = match passes {
+        Some(passes) => (task, passes),
+        None => warm_up(task, least(scale)),
+    };
+    let nanoseconds = task(passes).as_nanos() as f64 / passes as f64;
+    Ok(Answer { nanoseconds, memory: Memory::since(before)? })
 }
 
 fn number(text: &str) -> Result<u64, String> {

@@ -70,8 +70,8 @@ pub(crate) fn measure(name: &str, at: u64, quick: bool) -> Result<Vec<Point>, St
         for turn in 0..points.len() {
             let place = (turn + round) % points.len();
             let point = &mut points[place];
-            let Answer { time, memory } = Errand::Growth { name, peer: point.peer, at }.run()?;
-            point.nanoseconds.push(time.as_nanos() as f64);
+            let Answer { nanoseconds, memory } = Errand::Growth { name, peer: point.peer, at }.run()?;
+            point.nanoseconds.push(nanoseconds);
             // The least of the rounds: what the system adds of its own differs from process to process.
             point.peak_bytes = point.peak_bytes.min(memory.peak);
             point.end_bytes = point.end_bytes.min(memory.anonymous);
@@ -143,5 +143,5 @@ fn many_arenas<V: Small>(count: usize) -> Result<Answer, String> {
 
 /// The memory is read while everything is still there.
 fn answer(time: Duration, before: Memory) -> Result<Answer, String> {
-    Ok(Answer { time, memory: Memory::since(before)? })
+    Ok(Answer { nanoseconds: time.as_nanos() as f64, memory: Memory::since(before)? })
 }

@@ -5,6 +5,7 @@
 //! way its documentation shows first.
 
 mod arenas;
+mod floor;
 mod heaps;
 mod typed;
 
@@ -14,6 +15,7 @@ use std::ptr::NonNull;
 use allocator_api2::alloc::Allocator;
 
 pub use arenas::{BumpScope, BumpScope8};
+pub use floor::HugePages;
 pub use heaps::{Glibc, Heap, Jemalloc, Mimalloc, Snmalloc};
 pub use typed::TypedArena;
 

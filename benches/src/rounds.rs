@@ -1,9 +1,10 @@
-//! Rounds: every peer once in each, in turned order, so that what disturbs the machine disturbs all of them.
+//! Rounds: every peer once in each, in shuffled order, so that what disturbs the machine disturbs all of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::children::Errand;
+use crate::inputs::Random;
 use crate::results::{Measured, Series};
 use crate::workloads::{Process, Scale, Task, Workload};
 
@@ -11,7 +12,7 @@ use crate::workloads::{Process, Scale, Task, Workload};
 pub(crate) static ROUND: AtomicUsize = AtomicUsize::new(0);
 
 /// A timing of a peer lasts at least so long, so that the clock and a single interrupt do not matter.
-fn least(scale: Scale) -> Duration {
+pub(crate) fn least(scale: Scale) -> Duration {
     Duration::from_micros(if scale.quick { 200 } else { 4000 })
 }
 
@@ -22,13 +23,14 @@ fn least(scale: Scale) -> Duration {
 pub(crate) fn measure(workload: &Workload, scale: Scale, mut tick: impl FnMut()) -> Result<Measured, String> {
     let nanoseconds = match workload.process {
         Process::Shared => in_this_process(workload, scale, &mut tick),
-        Process::Fresh => in_fresh_processes(workload, scale, &mut tick)?,
+        Process::Fresh => in_processes(workload, scale, Some(1), &mut tick)?,
+        Process::Own => in_processes(workload, scale, None, &mut tick)?,
     };
     let mut peers = Vec::new();
     for (entry, nanoseconds) in workload.entries.iter().zip(nanoseconds) {
         // Two passes where memory is used again, so that what is kept counts.
-        let passes = if workload.process == Process::Shared && workload.units > 1 { 2 } else { 1 };
-        let errand = Errand::Workload { name: workload.name, peer: entry.peer, passes, scale };
+        let passes = if workload.process != Process::Fresh && workload.units > 1 { 2 } else { 1 };
+        let errand = Errand::Workload { name: workload.name, peer: entry.peer, passes: Some(passes), scale };
         let peak = errand.run()?.memory.peak;
         peers.push(Series { peer: entry.peer, nanoseconds, peak_bytes: Some(peak) });
         tick();
@@ -37,7 +39,7 @@ pub(crate) fn measure(workload: &Workload, scale: Scale, mut tick: impl FnMut())
         name: workload.name,
         section: workload.section.title(),
         unit: workload.unit,
-        fresh_process: workload.process == Process::Fresh,
+        process: workload.process.words(),
         peers,
     })
 }
@@ -54,8 +56,7 @@ fn in_this_process(workload: &Workload, scale: Scale, tick: &mut impl FnMut()) -
     let mut series = vec![Vec::new(); tasks.len()];
     for round in 0..workload.rounds as usize {
         ROUND.store(round, Ordering::Relaxed);
-        for turn in 0..tasks.len() {
-            let place = (turn + round) % tasks.len();
+        for place in order(round, tasks.len()) {
             let (task, passes) = &mut tasks[place];
             let time = task(*passes);
             series[place].push(time.as_nanos() as f64 / (*passes as f64 * workload.units as f64));
@@ -65,8 +66,19 @@ fn in_this_process(workload: &Workload, scale: Scale, tick: &mut impl FnMut()) -
     series
 }
 
+/// All places below `count`, shuffled anew in each round: what one peer leaves behind, in caches and in the system's free
+/// memory, is not always met by the same other.
+fn order(round: usize, count: usize) -> Vec<usize> {
+    let mut random = Random::new(round as u64);
+    let mut places: Vec<usize> = (0..count).collect();
+    for end in (1..count).rev() {
+        places.swap(end, random.below(end + 1));
+    }
+    places
+}
+
 /// Runs a task until it lasts long enough to be measured, and says with how many passes it does.
-fn warm_up(mut task: Task, least: Duration) -> (Task, u64) {
+pub(crate) fn warm_up(mut task: Task, least: Duration) -> (Task, u64) {
     let mut passes = 1;
     loop {
         let time = task(passes);
@@ -78,19 +90,19 @@ fn warm_up(mut task: Task, least: Duration) -> (Task, u64) {
     }
 }
 
-fn in_fresh_processes(
+fn in_processes(
     workload: &Workload,
     scale: Scale,
+    passes: Option<u64>,
     tick: &mut impl FnMut(),
 ) -> Result<Vec<Vec<f64>>, String> {
     let mut series = vec![Vec::new(); workload.entries.len()];
     tick();
     for round in 0..workload.rounds as usize {
-        for turn in 0..series.len() {
-            let place = (turn + round) % series.len();
+        for place in order(round, series.len()) {
             let peer = workload.entries[place].peer;
-            let answer = Errand::Workload { name: workload.name, peer, passes: 1, scale }.run()?;
-            series[place].push(answer.time.as_nanos() as f64 / workload.units as f64);
+            let answer = Errand::Workload { name: workload.name, peer, passes, scale }.run()?;
+            series[place].push(answer.nanoseconds / workload.units as f64);
         }
         tick();
     }

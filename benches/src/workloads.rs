@@ -59,6 +59,19 @@ pub(crate) enum Process {
     Shared,
     /// Each round of each peer in a process of its own.
     Fresh,
+    /// The same, after a warm-up. Where memory comes from the heap and goes back to it, what a program has of it afterwards
+    /// depends on what else lies there, which is not to be another peer's.
+    Own,
+}
+
+impl Process {
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Shared => "warm, in one process",
+            Self::Fresh => "each in a fresh process",
+            Self::Own => "each in a process of its own, warm",
+        }
+    }
 }
 
 /// One peer's part in a workload.

@@ -55,7 +55,7 @@ pub(crate) const fn place_value_ahead(ahead: usize, size: usize, align: usize) -
 
 /// The limit of an arena's fast path is so many bytes below the end of what it has. The few values that would still have found
 /// room there take the slow path, which is exact.
-pub(crate) const RESERVE: usize = 64;
+pub(crate) const RESERVE: usize = 128;
 
 /// What to compare with that limit before a value is placed: its end, or the cursor, which is known two operations earlier,
 /// where the value is so small that the reserve holds it and what aligns it. `ahead` and `end` are [`AHEAD`] of what they name.

@@ -14,7 +14,7 @@ const SHARE_AHEAD: usize = 8;
 
 /// The beginning of a range that stays on small pages. A huge page costs about as much time as fifty small ones, and
 /// 2 MiB of memory: an arena that stays small should pay neither.
-pub(crate) const SMALL_PART: usize = 256 * 1024;
+pub(crate) const SMALL_PART: usize = 128 * 1024;
 
 /// How a range is committed as it fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,7 +33,7 @@ pub enum HugePages {
     /// Small pages only, whatever the system's default: on Linux `madvise(MADV_NOHUGEPAGE)` at
     /// [`build`](crate::Builder::build).
     Never,
-    /// The first 256 KiB on small pages, what lies behind on huge ones if the system has them to give: the default.
+    /// The first 128 KiB on small pages, what lies behind on huge ones if the system has them to give: the default.
     ///
     /// On Linux the range is placed so that the boundary is one of huge pages, and `madvise(MADV_HUGEPAGE)` is called once,
     /// when the arena first grows past it. What came of it is in the [`Report`](crate::Report). Other systems are not

@@ -78,8 +78,8 @@ fn head(text: &mut String, results: &Results) {
     line!(
         text,
         "Method. Every workload is one generic function over a small trait, instantiated for each peer, and calls public
-methods only. Peers run in turn, round by round, in rotated order: in one process on memory they have used before, or, where
-a table says so, each in a fresh process. A ratio is a peer's time divided by {REFERENCE}'s **in the same round**; tables show its median and, in
+methods only. Peers run in turn, round by round, in shuffled order: in one process on memory they have used before, or, where
+a table says so, each in a process of its own. A ratio is a peer's time divided by {REFERENCE}'s **in the same round**; tables show its median and, in
 brackets, the quartiles. Ratios are the claim: absolute times do not travel. General allocators are called through their
 `GlobalAlloc`, and free every object singly, which counts where arenas reset or drop (in fresh processes nobody frees).
 Peak memory is what a process that runs the workload alone takes for it at most; program and input are there before.\n"
@@ -140,9 +140,14 @@ fn verdict(measured: &Measured, series: &Series, target: f64) -> String {
 }
 
 fn details(text: &mut String, measured: &Measured) {
-    let place = if measured.fresh_process { "each round in a fresh process" } else { "warm, in one process" };
     let rounds = measured.peers.first().map_or(0, |series| series.nanoseconds.len());
-    line!(text, "### {}\n\nTime for one {}; {rounds} rounds, {place}.\n", measured.name, measured.unit);
+    line!(
+        text,
+        "### {}\n\nTime for one {}; {rounds} rounds, {}.\n",
+        measured.name,
+        measured.unit,
+        measured.process
+    );
     line!(text, "| | median [quartiles] | least | ratio to {REFERENCE} | peak memory |");
     line!(text, "|---|---:|---:|---:|---:|");
     for series in &measured.peers {

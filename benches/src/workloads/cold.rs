@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::lives::{Line, fill};
-use super::{Process, Scale, Section, Task, Workload, for_values};
-use crate::peers::Values;
+use super::{Process, Scale, Section, Task, Workload, entry, for_values};
+use crate::peers::{HugePages, Values};
 
 pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     const SIZES: [(&str, usize); 3] =
@@ -13,6 +13,8 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
         .into_iter()
         .map(|(name, bytes)| {
             let count = scale.of(bytes, bytes.min(1 << 20)) / size_of::<Line>();
+            let mut entries = for_values!(first_fill [] (count); Line);
+            entries.push(entry!(HugePages, first_fill [] (count)));
             Workload {
                 name,
                 section: Section::Fresh,
@@ -20,7 +22,7 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
                 unit: "object",
                 units: count,
                 rounds: scale.rounds(21),
-                entries: for_values!(first_fill [] (count); Line),
+                entries,
             }
         })
         .collect()

@@ -10,15 +10,17 @@ use crate::peers::Values;
 
 /// An object of 64 bytes. It knows the one before it, so that all are reachable and a general allocator can free them.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(crate) struct Line {
     previous: Option<NonNull<Line>>,
-    _words: [u64; 7],
+    _number: u64,
+    _rest: [u64; 6],
 }
 
 impl Line {
     #[inline]
     pub(crate) fn new(previous: Option<NonNull<Self>>, number: usize) -> Self {
-        Self { previous, _words: [number as u64; 7] }
+        Self { previous, _number: number as u64, _rest: [0; 6] }
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     let live = |name, unit, units, rounds, entries| Workload {
         name,
         section: Section::Lives,
-        process: Process::Shared,
+        process: Process::Own,
         unit,
         units,
         rounds: scale.rounds(rounds),
