@@ -113,13 +113,14 @@ unsafe impl Allocator for Mallocator {
         self.shorten_block(block.addr().get(), layout.size(), 0);
     }
 
-    #[inline]
+    /// Not inlined: a collection grows seldom, and the loops that fill it keep their variables in registers.
+    #[inline(never)]
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's.
         sized(unsafe { self.grow_block(block, old, new) }, new)
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn grow_zeroed(
         &self,
         block: NonNull<u8>,
