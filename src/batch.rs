@@ -4,7 +4,7 @@ use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use crate::alloc::copy::copy_bytes;
+use crate::alloc::copy::copy_slice;
 use crate::error::{Error, granted};
 use crate::mallocator::{Mallocator, dangling};
 use crate::pure::bump::{self, Block};
@@ -253,7 +253,7 @@ impl<'m> Batch<'m> {
         // SAFETY: the place has the layout of `source`, is nobody else's for as long as the arena is borrowed, and so does
         // not overlap `source`.
         unsafe {
-            copy_bytes(source.as_ptr().cast(), copy.as_ptr(), size_of_val(source));
+            copy_slice(source, copy.as_ptr().cast());
             Ok(std::slice::from_raw_parts_mut(copy.as_ptr().cast(), source.len()))
         }
     }

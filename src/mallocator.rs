@@ -92,6 +92,7 @@ impl Mallocator {
     /// A view of the innermost live view, which is not open yet.
     ///
     /// It must not outlive the borrow of `self`.
+    #[inline]
     pub(crate) fn view(&self) -> Self {
         let parent = self.innermost();
         Self {
@@ -109,6 +110,7 @@ impl Mallocator {
     ///
     /// # Safety
     /// `view` stays where it is until [`close`](Self::close) has been called, or for ever.
+    #[inline]
     pub(crate) unsafe fn open(&self, view: &Self) -> &Self {
         let parent = self.innermost();
         parent.child.set(Some(NonNull::from(view)));
@@ -118,6 +120,7 @@ impl Mallocator {
 
     /// Closes `view`, which was opened on this arena or view: the cursor goes back to where it was, or to the end of
     /// what was pinned.
+    #[inline]
     pub(crate) fn close(&self, view: &Self) {
         if self.child.get() != Some(NonNull::from(view)) || view.child.get().is_some() {
             // A scope was suspended and ends before one that was opened in it later: whichever cursor went back now
@@ -147,6 +150,7 @@ impl Mallocator {
     }
 
     /// The end of the chain of live views, this one if it has none.
+    #[inline]
     pub(crate) fn innermost(&self) -> &Self {
         let mut innermost = self;
         while let Some(child) = innermost.child.get() {

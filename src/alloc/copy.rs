@@ -3,12 +3,29 @@
 
 use std::ptr;
 
+/// Copies a slice: bytes as text has them, of whatever length; anything larger as `memcpy` does, which is less code, and none
+/// of it a call where the length is known.
+///
+/// # Safety
+/// `target` can be written for the length of `source`, and they do not overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy_slice<T: Copy>(source: &[T], target: *mut T) {
+    // SAFETY: the caller's.
+    unsafe {
+        if size_of::<T>() == 1 {
+            copy_bytes(source.as_ptr().cast(), target.cast(), source.len());
+        } else {
+            ptr::copy_nonoverlapping(source.as_ptr(), target, source.len());
+        }
+    }
+}
+
 /// Copies `len` bytes, which may be uninitialised.
 ///
 /// # Safety
 /// `source` can be read and `target` written for `len` bytes, and they do not overlap.
 #[inline(always)]
-pub(crate) unsafe fn copy_bytes(source: *const u8, target: *mut u8, len: usize) {
+unsafe fn copy_bytes(source: *const u8, target: *mut u8, len: usize) {
     // SAFETY: every piece lies within `len` bytes of both, as is shown where it is made.
     let piece = |offset: usize, size: Size| unsafe {
         let (from, to) = (source.add(offset), target.add(offset));

@@ -4,7 +4,7 @@ use std::alloc::Layout;
 use std::mem::MaybeUninit;
 use std::slice;
 
-use crate::alloc::copy::copy_bytes;
+use crate::alloc::copy::copy_slice;
 use crate::alloc::filling::Filling;
 use crate::error::{Error, granted};
 use crate::mallocator::Mallocator;
@@ -45,7 +45,7 @@ impl Mallocator {
         // SAFETY: the block has the layout of `source`, is nobody else's for as long as the arena is borrowed, and so
         // does not overlap `source`.
         unsafe {
-            copy_bytes(source.as_ptr().cast(), copy.as_ptr().cast(), size_of_val(source));
+            copy_slice(source, copy.as_ptr());
             Ok(slice::from_raw_parts_mut(copy.as_ptr(), source.len()))
         }
     }
