@@ -203,14 +203,15 @@ impl<'m> Batch<'m> {
             slot
         } else {
             // The cursor is 0 or an address of the region, and a type's size and alignment sum to at most `isize::MAX`.
-            self.held.cursor = aligned(self.held.cursor, align_of::<T>());
-            if self.held.cursor + size_of::<T>() > self.held.limit {
+            let mut start = aligned(self.held.cursor, align_of::<T>());
+            if start + size_of::<T>() > self.held.limit {
                 self.held = self.source.refill(self.held, self.block, Layout::new::<T>())?;
+                start = aligned(self.held.cursor, align_of::<T>());
             }
-            let slot = self.pointer(self.held.cursor).cast();
-            // Nobody can move the cursor meanwhile, and a panic leaves it where it is.
+            let slot = self.pointer(start).cast();
+            // Nobody can move the cursor meanwhile, and a refusal or a panic leaves it where it is.
             let value = make();
-            self.held.cursor += size_of::<T>();
+            self.held.cursor = start + size_of::<T>();
             // SAFETY: the slot is aligned and writable, and in the block, which is this batch's.
             unsafe { slot.write(value) };
             slot
@@ -402,7 +403,6 @@ impl Drop for Batch<'_> {
     fn drop(&mut self) {
         let Held { cursor, limit } = self.held;
         if let Source::Arena(arena) = self.source {
-            // Aligning may have passed the end, where the next block was refused.
             if cursor < limit {
                 arena.lower_end(cursor, limit, cursor);
             }
