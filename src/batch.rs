@@ -206,7 +206,7 @@ impl<'m> Batch<'m> {
             let mut start = aligned(self.held.cursor, align_of::<T>());
             if start + size_of::<T>() > self.held.limit {
                 self.held = self.source.refill(self.held, self.block, Layout::new::<T>())?;
-                start = aligned(self.held.cursor, align_of::<T>());
+                start = bump::place_layout(self.held.cursor, 0, align_of::<T>()).start;
             }
             let slot = self.pointer(start).cast();
             // Nobody can move the cursor meanwhile, and a refusal or a panic leaves it where it is.

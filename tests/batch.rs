@@ -184,3 +184,93 @@ proptest! {
         }
     }
 }
+
+#[repr(align(4096))]
+#[derive(Clone, Copy)]
+struct Page([u8; 4096]);
+
+/// "The cursor has not moved": what fitted before a refusal fits after it.
+#[test]
+fn a_refused_value_takes_nothing_of_the_block() {
+    let arena = Mallocator::new().unwrap();
+    let mut batch = arena.batch(arena.size());
+    batch.alloc_slice_copy(&vec![1_u8; arena.size() - 4000]);
+    assert!(matches!(batch.try_alloc(Page([0; 4096])), Err(Error::Exhausted { .. })));
+    assert!(batch.try_alloc(1_u8).is_ok(), "4000 bytes are left");
+}
+
+/// The same, seen from the arena: what is left goes back.
+#[test]
+fn what_is_left_goes_back_after_a_refusal() {
+    let arena = Mallocator::new().unwrap();
+    let mut batch = arena.batch(arena.size());
+    batch.alloc_slice_copy(&vec![1_u8; arena.size() - 4000]);
+    assert!(batch.try_alloc(Page([0; 4096])).is_err());
+    drop(batch);
+    assert_eq!(arena.available(), 4000);
+}
+
+/// "When `make` panics, nothing is taken."
+#[test]
+fn a_value_whose_making_panics_takes_nothing() {
+    let arena = Mallocator::new().unwrap();
+    let mut batch = arena.batch(arena.size());
+    batch.alloc(1_u8);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        batch.alloc_with(|| -> Page { std::panic::resume_unwind(Box::new(())) });
+    }));
+    assert!(outcome.is_err());
+    drop(batch);
+    assert_eq!(arena.used(), 1);
+}
+
+#[test]
+fn a_batch_of_an_outer_arena_ends_in_the_scope_after_the_next_block_was_refused() {
+    let arena = Mallocator::new().unwrap();
+    let mut batch = arena.batch(1000);
+    batch.alloc(1_u8);
+    arena.scope(|view| {
+        let mine = view.alloc([7_u8; 100]);
+        batch.alloc_slice_copy(&[2_u8; 990]);
+        assert!(batch.try_alloc_with(|| [0_u8; 1 << 16]).is_err());
+        let after = view.alloc([8_u8; 100]);
+        drop(batch);
+        let more = view.alloc([9_u8; 3000]);
+        assert!(
+            mine.iter().all(|&byte| byte == 7)
+                && after.iter().all(|&byte| byte == 8)
+                && more.iter().all(|&byte| byte == 9)
+        );
+    });
+    let kept = arena.alloc([3_u8; 5000]);
+    assert!(kept.iter().all(|&byte| byte == 3));
+}
+
+#[test]
+fn any_block_size_and_any_alignment() {
+    #[repr(align(65536))]
+    struct Wide(u8);
+    for block in [0, 1, 7, 127, 4096, isize::MAX as usize, isize::MAX as usize + 1, usize::MAX] {
+        for size in [1 << 12, 1 << 16, 1 << 20] {
+            let arena = Mallocator::with_size(size).unwrap();
+            let shared = Mallocator::builder().size(size).build_sync().unwrap();
+            for mut batch in [arena.batch(block), shared.batch(block)] {
+                for _ in 0..40 {
+                    if let Ok(byte) = batch.try_alloc(1_u8) {
+                        assert_eq!(*byte, 1);
+                    }
+                    if let Ok(wide) = batch.try_alloc_with(|| Wide(2)) {
+                        assert_eq!((wide.0, std::ptr::from_ref(wide).addr() % (1 << 16)), (2, 0));
+                    }
+                    if let Ok(page) = batch.try_alloc_slice_copy(&[Page([5; 4096]); 2]) {
+                        assert!(page[1].0.iter().all(|&byte| byte == 5));
+                    }
+                    assert!(batch.try_alloc_slice_copy::<Page>(&[]).is_ok());
+                }
+                assert!(batch.try_alloc(()).is_ok());
+            }
+            assert!(arena.used() <= arena.size() && shared.used() <= shared.size());
+            assert!(arena.used() <= arena.committed() && shared.used() <= shared.committed());
+        }
+    }
+}

@@ -6,8 +6,8 @@ mod markdown;
 use std::fs;
 use std::path::Path;
 
-use crate::results::Results;
-use crate::targets;
+use crate::results::{Results, Spread};
+use crate::targets::{self, Target};
 
 /// Writes everything into a folder.
 ///
@@ -25,22 +25,30 @@ pub(crate) fn write(results: &Results, folder: &Path) -> Result<(), String> {
 
 /// One line: how many targets are reached.
 pub(crate) fn summary(results: &Results) -> String {
-    let (mut reached, mut missed) = (0, Vec::new());
-    for measured in &results.workloads {
-        for series in &measured.peers {
-            let Some(target) = targets::of(measured.name, series.peer) else { continue };
-            match measured.ratio(series) {
-                Some(ratio) if ratio.median <= target => reached += 1,
-                _ => missed.push(measured.name),
-            }
-        }
-    }
-    let all = reached + missed.len();
+    let (all, missed) = (with_target(results).count(), missed(results));
+    let reached = all - missed.len();
     if missed.is_empty() {
         format!("{reached} of {all} targets reached")
     } else {
-        format!("{reached} of {all} targets reached; missed: {}", missed.join("; "))
+        let names: Vec<String> = missed.iter().map(|target| target.row()).collect();
+        format!("{reached} of {all} targets reached; missed: {}", names.join("; "))
     }
+}
+
+/// The targets that this run has not reached.
+fn missed(results: &Results) -> Vec<&'static Target> {
+    let above = |&(target, ratio): &(&'static Target, Option<Spread>)| {
+        ratio.is_none_or(|ratio| ratio.median > target.ratio)
+    };
+    with_target(results).filter(above).map(|(target, _)| target).collect()
+}
+
+/// The rows that have a target, with their ratios.
+fn with_target(results: &Results) -> impl Iterator<Item = (&'static Target, Option<Spread>)> {
+    results.workloads.iter().flat_map(|measured| {
+        let peers = measured.peers.iter();
+        peers.filter_map(|series| Some((targets::of(measured.name, series.peer)?, measured.ratio(series))))
+    })
 }
 
 /// Bytes in the unit that people would use.

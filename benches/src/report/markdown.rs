@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::charts::Chart;
-use super::{bytes, summary, time};
+use super::{bytes, missed, summary, time};
 use crate::growth;
 use crate::results::{Measured, Point, REFERENCE, Results, SUBJECT, Series, Spread};
 use crate::targets;
@@ -97,12 +97,7 @@ fn overview(text: &mut String, results: &Results) {
         };
         for ours in measured.peers.iter().filter(|series| series.peer.starts_with(SUBJECT)) {
             let target = targets::of(measured.name, ours.peer);
-            let suffix = ours.peer.trim_start_matches(SUBJECT).trim_start_matches([',', ' ']);
-            let name = if suffix.is_empty() {
-                measured.name.to_owned()
-            } else {
-                format!("{} ({suffix})", measured.name)
-            };
+            let name = targets::row(measured.name, ours.peer);
             line!(
                 text,
                 "| {name} | {} | {} {} | {} | {} | {} | {} |",
@@ -111,10 +106,14 @@ fn overview(text: &mut String, results: &Results) {
                 time(fastest.median),
                 middle(ours),
                 measured.ratio(ours).map_or_else(String::new, ratio),
-                target.map_or_else(String::new, |target| format!("{target:.2}")),
-                target.map_or_else(String::new, |target| verdict(measured, ours, target)),
+                target.map_or_else(String::new, |target| format!("{:.2}", target.ratio)),
+                target.map_or_else(String::new, |target| verdict(measured, ours, target.ratio)),
             );
         }
+    }
+    line!(text);
+    for target in missed(results).into_iter().filter(|target| !target.why.is_empty()) {
+        line!(text, "- **{}**: {}", target.row(), target.why);
     }
     line!(text);
 }

@@ -31,7 +31,7 @@ fn bar(measured: &Measured, series: &Series) -> Option<Bar> {
     let name =
         if suffix.is_empty() { measured.name.to_owned() } else { format!("{}, {suffix}", measured.name) };
     let best = measured.best_peer().and_then(|(best, _)| Some(measured.ratio(best)?.median));
-    let target = targets::of(measured.name, series.peer);
+    let target = targets::of(measured.name, series.peer).map(|target| target.ratio);
     Some(Bar { name, ratio: measured.ratio(series)?, best, target })
 }
 
