@@ -77,15 +77,15 @@ fn reserve_aligned(size: usize, offset: usize, unit: usize) -> Result<NonNull<u8
     let start = reserve(ample, None)?;
     let wanted = start.addr().get() + offset;
     let before = wanted.next_multiple_of(unit) - wanted;
-    // SAFETY: nobody knows of the mapping; both offsets lie in it or at its end, as it starts at a page.
+    let behind = slack - before;
+    // SAFETY: nobody knows of the mapping; all of this lies in it, as it starts at a page.
     unsafe {
-        let (aligned, behind) = (start.add(before), start.add(before + size));
-        let trimmed = give_back(start, before).and_then(|()| give_back(behind, slack - before));
-        if trimmed.is_err() {
-            // Trimming may split what the kernel has made one with a neighbour; what is gone already may be asked for again.
-            let _ = release(aligned, size);
-        }
-        trimmed.map(|()| aligned)
+        let aligned = start.add(before);
+        // Giving an end back may be refused where the kernel has made one mapping of this and a neighbour: then all of it goes
+        // back, if it can.
+        give_back(start, before).inspect_err(|_| _ = release(start, ample))?;
+        give_back(aligned.add(size), behind).inspect_err(|_| _ = release(aligned, size + behind))?;
+        Ok(aligned)
     }
 }
 
