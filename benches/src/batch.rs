@@ -10,7 +10,7 @@ use crate::workloads::hot::{Object, Three, values};
 use crate::workloads::{Entry, Workload};
 
 /// How much a batch takes from its arena at once.
-const BLOCK: usize = 64 << 10;
+const BLOCK: usize = 256 << 10;
 
 /// An arena whose loops hold a batch.
 #[derive(Debug)]

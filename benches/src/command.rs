@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::children;
 use crate::growth;
-use crate::machine::{self, Machine};
+use crate::machine::Machine;
 use crate::report;
 use crate::results::Results;
 use crate::rounds;
@@ -117,10 +117,6 @@ fn start(options: &Options, arguments: &[&str]) -> Result<(), String> {
     let steps = workloads.iter().map(rounds::ticks).sum::<u64>()
         + charts.iter().map(|chart| chart.steps.len() as u64).sum::<u64>();
     let bar = progress(steps);
-    if !options.quick {
-        announce(&bar, "touching the machine's memory");
-        machine::touch_free_memory();
-    }
     let mut measured = Vec::new();
     for workload in &workloads {
         announce(&bar, workload.name);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::children::{Answer, Errand};
-use crate::machine::Memory;
+use crate::machine::{Memory, touch_memory};
 use crate::peers::{Bump, BumpScope, Glibc, Mallocator, Named, Values};
 use crate::results::Point;
 use crate::workloads::lives::{Line, fill};
@@ -70,6 +70,9 @@ pub(crate) fn measure(name: &str, at: u64, quick: bool) -> Result<Vec<Point>, St
         for turn in 0..points.len() {
             let place = (turn + round) % points.len();
             let point = &mut points[place];
+            if !quick {
+                touch_memory();
+            }
             let Answer { nanoseconds, memory } = Errand::Growth { name, peer: point.peer, at }.run()?;
             point.nanoseconds.push(nanoseconds);
             // The least of the rounds: what the system adds of its own differs from process to process.

@@ -119,24 +119,23 @@ impl Memory {
     }
 }
 
-/// Touches what memory is free, but for a GiB, and gives it back. A virtual machine is handed its memory by its host at the
-/// first touch, which can take twenty times as long as the fault that is to be measured, and differs from page to page.
-pub(crate) fn touch_free_memory() {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free = kib_of(&meminfo, "MemAvailable:").unwrap_or(0) as usize * 1024;
-    let Some(size) = free.checked_sub(1 << 30) else { return };
-    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+/// Touches 256 MiB and gives them back: to be called before a process that takes new memory. The host of a virtual machine
+/// may take free memory away after seconds (free page reporting), and handing it over again takes twenty times as long as the
+/// fault that is to be measured, for one huge page and not for the next. What was just given back is what is handed out first.
+pub(crate) fn touch_memory() {
+    const SIZE: usize = 256 << 20;
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping, which is written to within its bounds and nowhere else, and is gone afterwards.
     unsafe {
-        let start = libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, kind, -1, 0);
+        let start = libc::mmap(std::ptr::null_mut(), SIZE, access, kind, -1, 0);
         if start == libc::MAP_FAILED {
             return;
         }
-        libc::madvise(start, size, libc::MADV_HUGEPAGE);
-        for page in (0..size).step_by(4096) {
+        libc::madvise(start, SIZE, libc::MADV_HUGEPAGE);
+        for page in (0..SIZE).step_by(4096) {
             start.cast::<u8>().add(page).write_volatile(1);
         }
-        libc::munmap(start, size);
+        libc::munmap(start, SIZE);
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::children::Errand;
 use crate::inputs::Random;
+use crate::machine::touch_memory;
 use crate::results::{Measured, Series};
 use crate::workloads::{Process, Scale, Task, Workload};
 
@@ -101,6 +102,9 @@ fn in_processes(
     for round in 0..workload.rounds as usize {
         for place in order(round, series.len()) {
             let peer = workload.entries[place].peer;
+            if workload.process == Process::Fresh && !scale.quick {
+                touch_memory();
+            }
             let answer = Errand::Workload { name: workload.name, peer, passes, scale }.run()?;
             series[place].push(answer.nanoseconds / workload.units as f64);
         }
