@@ -6,6 +6,7 @@ use crate::children::{Answer, Errand};
 use crate::machine::{Memory, touch_memory};
 use crate::peers::{Bump, BumpScope, Glibc, Mallocator, Named, Values};
 use crate::results::Point;
+use crate::rounds::order;
 use crate::workloads::lives::{Line, fill};
 
 /// What a chart's x axis is, and what stands on it.
@@ -67,11 +68,11 @@ pub(crate) fn measure(name: &str, at: u64, quick: bool) -> Result<Vec<Point>, St
         .map(|peer| Point { peer, at, nanoseconds: Vec::new(), peak_bytes: u64::MAX, end_bytes: u64::MAX })
         .collect();
     for round in 0..rounds(name, at, quick) as usize {
-        for turn in 0..points.len() {
-            let place = (turn + round) % points.len();
+        for place in order(round, points.len()) {
             let point = &mut points[place];
             if !quick {
-                touch_memory();
+                // General allocators take a third more than is stored.
+                touch_memory(if name == BY_SIZE { at + at / 3 } else { 0 } + (256 << 20));
             }
             let Answer { nanoseconds, memory } = Errand::Growth { name, peer: point.peer, at }.run()?;
             point.nanoseconds.push(nanoseconds);

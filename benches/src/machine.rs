@@ -119,23 +119,26 @@ impl Memory {
     }
 }
 
-/// Touches 256 MiB and gives them back: to be called before a process that takes new memory. The host of a virtual machine
-/// may take free memory away after seconds (free page reporting), and handing it over again takes twenty times as long as the
-/// fault that is to be measured, for one huge page and not for the next. What was just given back is what is handed out first.
-pub(crate) fn touch_memory() {
-    const SIZE: usize = 256 << 20;
-    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+/// Touches memory and gives it back: to be called before a process that takes new memory. The host of a virtual machine may
+/// take free memory away after seconds (free page reporting), and handing it over again takes twenty times as long as the fault
+/// that is to be measured, for one huge page and not for the next. What was just given back is what is handed out first.
+pub(crate) fn touch_memory(bytes: u64) {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = kib_of(&meminfo, "MemAvailable:").unwrap_or(0) << 10;
+    let size = bytes.min(free.saturating_sub(1 << 30)) as usize;
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
     // SAFETY: a new mapping, which is written to within its bounds and nowhere else, and is gone afterwards.
     unsafe {
-        let start = libc::mmap(std::ptr::null_mut(), SIZE, access, kind, -1, 0);
+        let start = libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0);
         if start == libc::MAP_FAILED {
             return;
         }
-        libc::madvise(start, SIZE, libc::MADV_HUGEPAGE);
-        for page in (0..SIZE).step_by(4096) {
+        libc::madvise(start, size, libc::MADV_HUGEPAGE);
+        for page in (0..size).step_by(4096) {
             start.cast::<u8>().add(page).write_volatile(1);
         }
-        libc::munmap(start, SIZE);
+        libc::munmap(start, size);
     }
 }
 

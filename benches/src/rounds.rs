@@ -69,7 +69,7 @@ fn in_this_process(workload: &Workload, scale: Scale, tick: &mut impl FnMut()) -
 
 /// All places below `count`, shuffled anew in each round: what one peer leaves behind, in caches and in the system's free
 /// memory, is not always met by the same other.
-fn order(round: usize, count: usize) -> Vec<usize> {
+pub(crate) fn order(round: usize, count: usize) -> Vec<usize> {
     let mut random = Random::new(round as u64);
     let mut places: Vec<usize> = (0..count).collect();
     for end in (1..count).rev() {
@@ -103,7 +103,7 @@ fn in_processes(
         for place in order(round, series.len()) {
             let peer = workload.entries[place].peer;
             if workload.process == Process::Fresh && !scale.quick {
-                touch_memory();
+                touch_memory(256 << 20);
             }
             let answer = Errand::Workload { name: workload.name, peer, passes, scale }.run()?;
             series[place].push(answer.nanoseconds / workload.units as f64);

@@ -82,7 +82,7 @@ methods only. Peers run in turn, round by round, in shuffled order: in one proce
 a table says so, each in a process of its own. A ratio is a peer's time divided by {REFERENCE}'s **in the same round**; tables show its median and, in
 brackets, the quartiles. Ratios are the claim: absolute times do not travel. General allocators are called through their
 `GlobalAlloc`, and free every object singly, which counts where arenas reset or drop (in fresh processes nobody frees).
-Before each process that takes new memory 256 MiB are touched and given back, so that the time in which the host of a virtual
+Before each process that takes new memory, as much is touched and given back, so that the time in which the host of a virtual
 machine hands memory over is nobody's.
 Peak memory is what a process that runs the workload alone takes for it at most; program and input are there before.\n"
     );
