@@ -83,6 +83,21 @@ fn time(nanoseconds: f64) -> String {
 mod tests {
     use super::*;
 
+    /// The README has the tables of the committed run, line by line.
+    #[test]
+    fn the_readme_shows_the_committed_run() {
+        let read = |name: &str| {
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a file of the tree")
+        };
+        let (readme, report, programs) =
+            (read("../README.md"), read("report/report.md"), read("report/programs.md"));
+        let overview = report.split("\n## ").find(|part| part.starts_with("Overview")).expect("an overview");
+        let lines = overview.lines().chain(programs.lines()).filter(|line| line.starts_with('|'));
+        let missing: Vec<&str> = lines.filter(|line| !readme.contains(line)).collect();
+        assert!(missing.is_empty(), "not in the README: {missing:#?}");
+        assert!(overview.lines().filter(|line| line.starts_with('|')).count() > 20);
+    }
+
     #[test]
     fn amounts_have_the_unit_that_people_would_use() {
         assert_eq!(["1 KiB", "1.5 KiB", "8 GiB", "0 B"], [1 << 10, 1536, 8 << 30, 0].map(bytes));
