@@ -98,7 +98,7 @@ fn overview(text: &mut String, results: &Results) {
         };
         for ours in measured.peers.iter().filter(|series| series.peer.starts_with(SUBJECT)) {
             let target = targets::of(measured.name, ours.peer);
-            let name = targets::row(measured.name, ours.peer);
+            let name = code(&targets::row(measured.name, ours.peer));
             line!(
                 text,
                 "| {name} | {} | {} {} | {} | {} | {} | {} |",
@@ -114,9 +114,17 @@ fn overview(text: &mut String, results: &Results) {
     }
     line!(text);
     for target in missed(results).into_iter().filter(|target| !target.why.is_empty()) {
-        line!(text, "- **{}**: {}", target.row(), target.why);
+        line!(text, "- **{}**: {}", code(&target.row()), target.why);
     }
     line!(text);
+}
+
+/// A name whose function is marked as code.
+fn code(name: &str) -> String {
+    let end =
+        name.find(')').map_or_else(|| name.find(',').filter(|_| name.contains('_')), |end| Some(end + 1));
+    end.filter(|_| name.starts_with("alloc") || name.starts_with("try_"))
+        .map_or_else(|| name.to_owned(), |end| format!("`{}`{}", &name[..end], &name[end..]))
 }
 
 fn middle(series: &Series) -> String {

@@ -45,7 +45,7 @@ const WORKLOADS: [Workload; 3] = [
         input: 0,
     },
     Workload {
-        name: "oxc_parser",
+        name: "oxc's parser",
         what: "oxc_parser 0.100.0, unchanged; on this arena by a patch of the crate `bumpalo`",
         peer: "bumpalo 3.19.0",
         commands: [&["parser-patched"], &["parser"]],
