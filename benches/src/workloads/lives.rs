@@ -73,7 +73,7 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
         entries,
     };
     let creations = scale.of(1000, 100);
-    let requests = scale.of(20_000, 200);
+    let requests = scale.of(1_000_000, 200);
     let mut all = vec![live(
         "create, 1 allocation, drop",
         "arena",
@@ -86,13 +86,11 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
         let rounds = if bytes > 1 << 20 { 15 } else { 21 };
         all.push(live(name, "object", count, rounds, for_values!(fill_and_drop [] (count); Line)));
     }
-    all.push(live(
-        "requests, 1 to 64 KiB each",
-        "arena",
-        requests,
-        15,
-        for_values!(serve [] (requests); Line),
-    ));
+    all.push(Workload {
+        // A million are warm soon enough.
+        process: Process::Fresh,
+        ..live("requests, 1 to 64 KiB each", "arena", requests, 5, for_values!(serve [] (requests); Line))
+    });
     all
 }
 
