@@ -11,6 +11,7 @@ not_under_asan=(
     # They measure the process, and the sanitizer keeps shadow memory and freed blocks.
     reserving_64_gib_costs_under_1_mib
     ten_thousand_arenas_are_made_and_dropped_without_a_trace
+    an_arena_costs_little_more_than_it_holds
 )
 
 # Leaks are not errors: tests forget things on purpose.
