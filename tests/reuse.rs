@@ -1,4 +1,5 @@
-//! Ranges that a thread keeps for its next arena: which, how much of them, and what is left in them.
+//! Ranges that a thread keeps for its next arena: which, how much of them, and what is left in them. Whether one was released
+//! is asked in a process of its own: in this one another thread may be given the place at once.
 
 mod common;
 
@@ -27,33 +28,37 @@ fn the_next_arena_of_the_size_gets_the_range_and_one_of_another_size_does_not() 
 
 #[test]
 fn one_range_is_kept_the_last() {
-    let (one, two) = (Mallocator::with_size(MIB).unwrap(), Mallocator::with_size(MIB).unwrap());
-    let (first, second) = (base(&one), base(&two));
-    drop(one);
-    drop(two);
-    assert_eq!(page_at(first), Page::Free);
-    assert_eq!(base(&Mallocator::with_size(MIB).unwrap()), second);
+    alone("one_range_is_kept_the_last", || {
+        let (one, two) = (Mallocator::with_size(MIB).unwrap(), Mallocator::with_size(MIB).unwrap());
+        let (first, second) = (base(&one), base(&two));
+        drop(one);
+        drop(two);
+        assert_eq!(page_at(first), Page::Free);
+        assert_eq!(base(&Mallocator::with_size(MIB).unwrap()), second);
+    });
 }
 
 #[test]
 fn an_arena_with_an_option_neither_takes_nor_leaves_a_range() {
-    let place = base(&Mallocator::with_size(MIB).unwrap());
-    let plain = || Mallocator::builder().size(MIB);
-    let here = 0;
-    for builder in [
-        plain().reuse(false),
-        plain().name("named"),
-        plain().huge_pages(HugePages::Never),
-        plain().protection(Protection::READ_WRITE_EXECUTE),
-        plain().near(&raw const here, 1 << 46),
-    ] {
-        let arena = builder.build().unwrap();
-        let elsewhere = base(&arena);
-        assert_ne!(elsewhere, place);
-        drop(arena);
-        assert_eq!(page_at(elsewhere), Page::Free, "released");
-    }
-    assert_eq!(base(&plain().build().unwrap()), place, "still kept");
+    alone("an_arena_with_an_option_neither_takes_nor_leaves_a_range", || {
+        let place = base(&Mallocator::with_size(MIB).unwrap());
+        let plain = || Mallocator::builder().size(MIB);
+        let here = 0;
+        for builder in [
+            plain().reuse(false),
+            plain().name("named"),
+            plain().huge_pages(HugePages::Never),
+            plain().protection(Protection::READ_WRITE_EXECUTE),
+            plain().near(&raw const here, 1 << 46),
+        ] {
+            let arena = builder.build().unwrap();
+            let elsewhere = base(&arena);
+            assert_ne!(elsewhere, place);
+            drop(arena);
+            assert_eq!(page_at(elsewhere), Page::Free, "released");
+        }
+        assert_eq!(base(&plain().build().unwrap()), place, "still kept");
+    });
 }
 
 #[test]
@@ -66,62 +71,72 @@ fn a_kept_range_is_not_in_the_way_of_an_arena_that_wants_its_place() {
 
 #[test]
 fn a_range_whose_protection_was_ever_changed_is_released() {
-    for whole in [false, true] {
-        let arena = Mallocator::with_size(MIB).unwrap();
-        let (place, range) = (base(&arena), if whole { 0..MIB } else { 0..1 });
-        for protection in [Protection::READ, Protection::READ_WRITE] {
-            // SAFETY: nothing is in the arena.
-            unsafe { arena.protect(range.clone(), protection).unwrap() };
+    alone("a_range_whose_protection_was_ever_changed_is_released", || {
+        for whole in [false, true] {
+            let arena = Mallocator::with_size(MIB).unwrap();
+            let (place, range) = (base(&arena), if whole { 0..MIB } else { 0..1 });
+            for protection in [Protection::READ, Protection::READ_WRITE] {
+                // SAFETY: nothing is in the arena.
+                unsafe { arena.protect(range.clone(), protection).unwrap() };
+            }
+            drop(arena);
+            assert_eq!(page_at(place), Page::Free);
         }
-        drop(arena);
-        assert_eq!(page_at(place), Page::Free);
-    }
+    });
 }
 
 #[test]
 fn what_is_freed_is_released() {
-    let arena = Mallocator::with_size(MIB).unwrap();
-    let place = base(&arena);
-    arena.free().unwrap();
-    assert_eq!(page_at(place), Page::Free);
+    alone("what_is_freed_is_released", || {
+        let arena = Mallocator::with_size(MIB).unwrap();
+        let place = base(&arena);
+        arena.free().unwrap();
+        assert_eq!(page_at(place), Page::Free);
+    });
 }
 
 #[test]
 fn the_end_of_the_thread_releases_what_it_kept() {
-    let place = std::thread::spawn(|| base(&Mallocator::with_size(MIB).unwrap())).join().unwrap();
-    assert_eq!(page_at(place), Page::Free);
+    alone("the_end_of_the_thread_releases_what_it_kept", || {
+        let place = std::thread::spawn(|| base(&Mallocator::with_size(MIB).unwrap())).join().unwrap();
+        assert_eq!(page_at(place), Page::Free);
+    });
 }
 
 #[test]
 fn an_arena_that_ends_while_its_thread_does_is_released_too() {
-    use std::cell::RefCell;
-    thread_local! {
-        static ARENA: RefCell<Option<Mallocator>> = const { RefCell::new(None) };
-        static SECOND: RefCell<Option<Mallocator>> = const { RefCell::new(None) };
-    }
-    let places = std::thread::spawn(|| {
-        ARENA.set(Some(Mallocator::with_size(MIB).unwrap()));
-        let place = ARENA.with_borrow(|arena| base(arena.as_ref().unwrap()));
-        SECOND.set(Some(Mallocator::with_size(MIB).unwrap()));
-        let second = SECOND.with_borrow(|arena| base(arena.as_ref().unwrap()));
-        drop(Mallocator::with_size(MIB)); // what the thread keeps ends last or first
-        [place, second]
+    alone("an_arena_that_ends_while_its_thread_does_is_released_too", || {
+        use std::cell::RefCell;
+        thread_local! {
+            static ARENA: RefCell<Option<Mallocator>> = const { RefCell::new(None) };
+            static SECOND: RefCell<Option<Mallocator>> = const { RefCell::new(None) };
+        }
+        let places = std::thread::spawn(|| {
+            ARENA.set(Some(Mallocator::with_size(MIB).unwrap()));
+            let place = ARENA.with_borrow(|arena| base(arena.as_ref().unwrap()));
+            SECOND.set(Some(Mallocator::with_size(MIB).unwrap()));
+            let second = SECOND.with_borrow(|arena| base(arena.as_ref().unwrap()));
+            drop(Mallocator::with_size(MIB)); // what the thread keeps ends last or first
+            [place, second]
+        });
+        for place in places.join().unwrap() {
+            assert_eq!(page_at(place), Page::Free);
+        }
     });
-    for place in places.join().unwrap() {
-        assert_eq!(page_at(place), Page::Free);
-    }
 }
 
 #[test]
 fn an_arena_that_was_sent_leaves_its_range_to_the_thread_it_ends_in() {
-    let arena = Mallocator::with_size(MIB).unwrap();
-    let place = base(&arena);
-    let again = std::thread::spawn(move || {
-        drop(arena);
-        base(&Mallocator::with_size(MIB).unwrap())
+    alone("an_arena_that_was_sent_leaves_its_range_to_the_thread_it_ends_in", || {
+        let arena = Mallocator::with_size(MIB).unwrap();
+        let place = base(&arena);
+        let again = std::thread::spawn(move || {
+            drop(arena);
+            base(&Mallocator::with_size(MIB).unwrap())
+        });
+        assert_eq!(again.join().unwrap(), place);
+        assert_eq!(page_at(place), Page::Free);
     });
-    assert_eq!(again.join().unwrap(), place);
-    assert_eq!(page_at(place), Page::Free);
 }
 
 /// Every way to be asked for zeroes, on a range that an earlier arena filled.

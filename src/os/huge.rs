@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
-use super::{Call, OsError, page_size, protect, release, reserve};
+use super::{Call, NO_REPLACE, OsError, page_size, protect, release, reserve};
 use crate::protection::Protection;
 
 /// What one entry of the second lowest page table covers: 2 MiB with pages of 4 KiB.
@@ -128,7 +128,7 @@ fn map_huge(
 ) -> Result<NonNull<u8>, OsError> {
     // The size is named, as the default of the system may be another: its logarithm, in the highest bits.
     let named = MapFlags::from_bits_retain(huge.ilog2() << MAP_HUGE_SHIFT);
-    let flags = MapFlags::PRIVATE | MapFlags::HUGETLB | MapFlags::FIXED_NOREPLACE | named;
+    let flags = MapFlags::PRIVATE | MapFlags::HUGETLB | NO_REPLACE | named;
     // SAFETY: no mapping is replaced.
     let mapped =
         unsafe { mm::mmap_anonymous(start.as_ptr().cast(), size, ProtFlags::READ | ProtFlags::WRITE, flags) };
@@ -140,7 +140,7 @@ fn map_huge(
         Err(error)
     };
     if mapped != start {
-        // Kernels before 4.17 take the address for a hint.
+        // Where it is only a hint: kernels before 4.17, and Android by way of `rustix`.
         return refuse(refused(size, Errno::EXIST));
     }
     // The pool has set the pages aside; a control group may still refuse them, and that is to be known now.

@@ -19,9 +19,10 @@ const RESERVE: MapFlags = MapFlags::PRIVATE;
 /// Plain `MAP_FIXED` replaces what is there. Linux 4.17 and later can refuse instead; older kernels and other
 /// systems take the address as a hint and may return another, which `reserve` gives back.
 #[cfg(target_os = "linux")]
-const AT: MapFlags = RESERVE.union(MapFlags::FIXED_NOREPLACE);
+const NO_REPLACE: MapFlags = MapFlags::FIXED_NOREPLACE;
 #[cfg(not(target_os = "linux"))]
-const AT: MapFlags = RESERVE;
+const NO_REPLACE: MapFlags = MapFlags::empty();
+const AT: MapFlags = RESERVE.union(NO_REPLACE);
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "huge.rs"]
