@@ -15,7 +15,7 @@ need valgrind libc6-dbg cmake g++
 runner=target/tools/bin/gungraun-runner
 version=0.20.0
 [ "$("$runner" --version 2>/dev/null | awk '{ print $NF }')" = $version ] ||
-    cargo install --quiet --locked --root target/tools gungraun-runner --version $version
+    cargo install --quiet --locked --debug --root target/tools gungraun-runner --version $version
 export GUNGRAUN_RUNNER="$PWD/$runner"
 
 # Without earlier results the runner has nothing to compare with, and each count is one number.

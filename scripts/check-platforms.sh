@@ -31,8 +31,11 @@ not_under_qemu=(
     # qemu keeps data of its own for every page of the guest.
     reserving_64_gib_costs_under_1_mib
     ten_thousand_arenas_are_made_and_dropped_without_a_trace
+    an_arena_costs_little_more_than_it_holds
     # Its /proc/self/maps joins neighbouring pages that differ for the guest only.
     protect_changes_whole_pages_and_says_what_they_were
+    # It gives ordinary pages for huge ones, and the pool stays as it is.
+    required_ones_come_from_the_pool_and_go_back_to_it
     # It starts cargo for this system, not for the guest.
     mistakes_do_not_compile
     # It does not pass limits on to the guest.
