@@ -10,9 +10,6 @@ not_under_valgrind=(
     a_reservation_larger_than_the_address_space_is_refused_with_the_cause
     # It refuses 64 GiB too.
     os::faulty::tests::filling_an_arena_asks_the_system_rarely
-    # It takes MAP_FIXED_NOREPLACE for a hint.
-    required_ones_are_all_there_or_an_error_says_what_is_missing
-    required_ones_come_from_the_pool_and_go_back_to_it
 )
 
 need valgrind

@@ -152,8 +152,8 @@ impl Builder {
     ///
     /// A thread keeps one range, of the arena that was dropped last, and for an arena of the same size: address space, and up
     /// to 1 MiB of memory. On Linux the system may count a huge page of 2 MiB more until it takes it back (`LazyFree` in
-    /// `/proc/self/smaps`). One with any other option than its size, or that [`protect`](Mallocator::protect) was called on, is never
-    /// kept; nor is it when it ends by [`free`](Mallocator::free). The end of the thread releases it.
+    /// `/proc/self/smaps`). One with any other option than its size, or that [`protect`](Mallocator::protect) was called
+    /// on, is never kept; nor is it when it ends by [`free`](Mallocator::free). The end of the thread releases it.
     ///
     /// Memory of a range that was used before holds what was left there, and
     /// [`alloc_zeroed_bytes`](Mallocator::alloc_zeroed_bytes) knows that. Where the gaps that alignment leaves must be

@@ -103,27 +103,29 @@ fn an_arena_costs_little_more_than_it_holds() {
 #[test]
 fn required_ones_are_all_there_or_an_error_says_what_is_missing() {
     let _pool = POOL.lock();
-    match Mallocator::builder().size(5 * MIB).huge_pages(HugePages::Required).build() {
-        Ok(arena) => whole(arena),
-        Err(Error::Unsupported { option }) => {
-            assert_eq!(option, "HugePages::Required");
-            assert_ne!(std::env::consts::OS, "linux");
+    alone("required_ones_are_all_there_or_an_error_says_what_is_missing", || {
+        match Mallocator::builder().size(5 * MIB).huge_pages(HugePages::Required).build() {
+            Ok(arena) => whole(arena),
+            Err(Error::Unsupported { option }) => {
+                assert_eq!(option, "HugePages::Required");
+                assert_ne!(std::env::consts::OS, "linux");
+            }
+            Err(Error::Os(refusal)) => {
+                let text = refusal.to_string();
+                let (call, cause) = if cfg!(windows) {
+                    ("VirtualAlloc(MEM_LARGE_PAGES)", "")
+                } else {
+                    ("mmap(MAP_HUGETLB)", "vm.nr_hugepages")
+                };
+                assert!(text.contains(call) && text.contains(cause), "{text}");
+            }
+            Err(error) => panic!("{error}"),
         }
-        Err(Error::Os(refusal)) => {
-            let text = refusal.to_string();
-            let (call, cause) = if cfg!(windows) {
-                ("VirtualAlloc(MEM_LARGE_PAGES)", "")
-            } else {
-                ("mmap(MAP_HUGETLB)", "vm.nr_hugepages")
-            };
-            assert!(text.contains(call) && text.contains(cause), "{text}");
-        }
-        Err(error) => panic!("{error}"),
-    }
-    assert!(matches!(
-        Mallocator::builder().size(0).huge_pages(HugePages::Required).build(),
-        Err(Error::InvalidSize { size: 0 } | Error::Unsupported { .. })
-    ));
+        assert!(matches!(
+            Mallocator::builder().size(0).huge_pages(HugePages::Required).build(),
+            Err(Error::InvalidSize { size: 0 } | Error::Unsupported { .. })
+        ));
+    });
 }
 
 fn whole(mut arena: Mallocator) {
@@ -146,42 +148,45 @@ fn whole(mut arena: Mallocator) {
 #[test]
 fn required_ones_come_from_the_pool_and_go_back_to_it() {
     let _pool = POOL.lock();
-    let setting = "/proc/sys/vm/nr_hugepages";
-    let free = || {
-        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
-        let line = meminfo.lines().find(|line| line.starts_with("HugePages_Free:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
-    };
-    let before = std::fs::read_to_string(setting).unwrap();
-    if std::fs::write(setting, "8").is_err() || free() < 8 {
-        println!("no pool of huge pages can be made here");
-        std::fs::write(setting, before.trim()).ok();
-        return;
-    }
-    let build = |mib: usize| Mallocator::builder().size(mib * MIB).huge_pages(HugePages::Required).build();
-    let outcome = std::panic::catch_unwind(|| {
-        let arena = build(9).unwrap();
-        assert_eq!((arena.size(), free()), (10 * MIB, 3), "taken by build, not by the first touch");
-        let refused = build(10).unwrap_err();
-        assert!(matches!(refused, Error::Os(error) if error.to_string().contains("vm.nr_hugepages")));
-        assert_eq!(free(), 3, "nothing is lost");
-        let here = arena.base().addr().get();
-        let taken = Mallocator::builder().size(MIB).huge_pages(HugePages::Required).at(here).build();
-        assert!(matches!(taken, Err(Error::AddressInUse { .. })), "{taken:?}");
-        let odd = Mallocator::builder().size(MIB).huge_pages(HugePages::Required).at(here + 4096).build();
-        assert!(matches!(odd, Err(Error::InvalidAddress { granularity: 0x20_0000, .. })), "{odd:?}");
-        let near = Mallocator::builder().size(MIB).huge_pages(HugePages::Required);
-        let near = near.near(arena.base().as_ptr(), 1 << 32).build().unwrap();
-        assert_eq!(near.base().addr().get() % (2 * MIB), 0);
-        assert_eq!(free(), 2);
-        drop(near);
-        // SAFETY: nothing is in the arena.
-        unsafe { arena.protect(0..1, mallocator::Protection::READ).unwrap() };
-        // SAFETY: as above.
-        unsafe { arena.protect(0..1, mallocator::Protection::READ_WRITE).unwrap() };
-        whole(arena);
-        assert_eq!(free(), 8);
+    alone("required_ones_come_from_the_pool_and_go_back_to_it", || {
+        let setting = "/proc/sys/vm/nr_hugepages";
+        let free = || {
+            let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
+            let line = meminfo.lines().find(|line| line.starts_with("HugePages_Free:")).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
+        };
+        let before = std::fs::read_to_string(setting).unwrap();
+        if std::fs::write(setting, "8").is_err() || free() < 8 {
+            println!("no pool of huge pages can be made here");
+            std::fs::write(setting, before.trim()).ok();
+            return;
+        }
+        let build =
+            |mib: usize| Mallocator::builder().size(mib * MIB).huge_pages(HugePages::Required).build();
+        let outcome = std::panic::catch_unwind(|| {
+            let arena = build(9).unwrap();
+            assert_eq!((arena.size(), free()), (10 * MIB, 3), "taken by build, not by the first touch");
+            let refused = build(10).unwrap_err();
+            assert!(matches!(refused, Error::Os(error) if error.to_string().contains("vm.nr_hugepages")));
+            assert_eq!(free(), 3, "nothing is lost");
+            let here = arena.base().addr().get();
+            let taken = Mallocator::builder().size(MIB).huge_pages(HugePages::Required).at(here).build();
+            assert!(matches!(taken, Err(Error::AddressInUse { .. })), "{taken:?}");
+            let odd = Mallocator::builder().size(MIB).huge_pages(HugePages::Required).at(here + 4096).build();
+            assert!(matches!(odd, Err(Error::InvalidAddress { granularity: 0x20_0000, .. })), "{odd:?}");
+            let near = Mallocator::builder().size(MIB).huge_pages(HugePages::Required);
+            let near = near.near(arena.base().as_ptr(), 1 << 32).build().unwrap();
+            assert_eq!(near.base().addr().get() % (2 * MIB), 0);
+            assert_eq!(free(), 2);
+            drop(near);
+            // SAFETY: nothing is in the arena.
+            unsafe { arena.protect(0..1, mallocator::Protection::READ).unwrap() };
+            // SAFETY: as above.
+            unsafe { arena.protect(0..1, mallocator::Protection::READ_WRITE).unwrap() };
+            whole(arena);
+            assert_eq!(free(), 8);
+        });
+        std::fs::write(setting, before.trim()).unwrap();
+        outcome.unwrap();
     });
-    std::fs::write(setting, before.trim()).unwrap();
-    outcome.unwrap();
 }

@@ -12,7 +12,7 @@ pub(crate) const LEAST_FREE: usize = 1 << 20;
 /// charged and unused, and steps that grow, so that n bytes take a number of calls of order log n.
 const SHARE_AHEAD: usize = 8;
 
-/// The beginning of a range that stays on small pages. A huge page costs about as much time as fifty small ones, and
+/// The beginning of a range that stays on small pages. A huge page costs about as much time as a hundred small ones, and
 /// 2 MiB of memory: an arena that stays small should pay neither.
 pub(crate) const SMALL_PART: usize = 128 * 1024;
 
