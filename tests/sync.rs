@@ -171,8 +171,16 @@ fn properties_and_release() {
     assert_eq!((shared.used(), shared.available()), (0, shared.size()));
     assert!(shared.contains(shared.base().as_ptr()) && !shared.contains(&raw const shared));
     assert!(format!("{shared:?}").contains("SyncMallocator"));
-    let place = shared.base().addr().get();
-    shared.free().unwrap();
-    assert_eq!(common::page_at(place), common::Page::Free);
     assert!(Mallocator::builder().size(0).build_sync().is_err());
+}
+
+#[test]
+fn a_freed_range_is_gone() {
+    // Alone: another thread may be given the range at once.
+    common::alone("a_freed_range_is_gone", || {
+        let shared = Mallocator::builder().size(100).build_sync().unwrap();
+        let place = shared.base().addr().get();
+        shared.free().unwrap();
+        assert_eq!(common::page_at(place), common::Page::Free);
+    });
 }
