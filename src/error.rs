@@ -76,6 +76,35 @@ pub enum Error {
         /// The protection of the region.
         protection: Protection,
     },
+    /// A seal takes writing away, and this protection does not.
+    SealWritable {
+        /// The protection asked for.
+        protection: Protection,
+    },
+    /// The pages cannot be read.
+    NotReadable {
+        /// Their protection.
+        protection: Protection,
+    },
+    /// The pages may not be executed.
+    NotExecutable {
+        /// Their protection.
+        protection: Protection,
+    },
+    /// A range that passes the end of what was handed out.
+    NotHandedOut {
+        /// The end asked for, an offset in bytes.
+        end: usize,
+        /// Bytes handed out.
+        used: usize,
+    },
+    /// A value of this type cannot be at this offset.
+    Misaligned {
+        /// The offset asked for, in bytes.
+        offset: usize,
+        /// The alignment of the type, in bytes.
+        align: usize,
+    },
     /// A character is too large for the code unit.
     CharacterDoesNotFit {
         /// The character.
@@ -141,6 +170,41 @@ impl Error {
     #[expect(clippy::cast_possible_truncation, reason = "a power of two has at most 63 zeros below it")]
     pub(crate) const fn exhausted(size: usize, align: usize, available: usize) -> Self {
         Self::Exhausted { size, available, align_log2: align.trailing_zeros() as u8 }
+    }
+}
+
+impl Error {
+    /// Those about what pages may be used for.
+    fn fmt_access(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NotWritable { protection } => {
+                write!(f, "the region is {protection}, and this call hands out memory to be written; ")?;
+                f.write_str(
+                    "only alloc_raw works on such a region: write under READ_WRITE first, then protect",
+                )
+            }
+            Self::SealWritable { protection } => {
+                write!(f, "a seal with {protection} was asked for, which can be written; ")?;
+                f.write_str("seal with READ, READ_EXECUTE, EXECUTE or NO_ACCESS")
+            }
+            Self::NotReadable { protection } => {
+                write!(
+                    f,
+                    "the region is {protection}, and this call reads it; seal with READ or READ_EXECUTE"
+                )
+            }
+            Self::NotExecutable { protection } => {
+                write!(f, "the region is {protection}, and this call executes it; ")?;
+                f.write_str("seal with READ_EXECUTE or EXECUTE")
+            }
+            Self::NotHandedOut { end, used } => {
+                write!(f, "the range ends at offset {end}, but {used} bytes were handed out")
+            }
+            Self::Misaligned { offset, align } => {
+                write!(f, "offset {offset} was asked for, but the type is aligned to {align} bytes")
+            }
+            _ => unreachable!("every other is written above"),
+        }
     }
 }
 
@@ -218,12 +282,6 @@ impl fmt::Display for Error {
                 write!(f, "{option} was asked for, which {} ", std::env::consts::OS)?;
                 write!(f, "on {} does not have", std::env::consts::ARCH)
             }
-            Self::NotWritable { protection } => {
-                write!(f, "the region is {protection}, and this call hands out memory to be written; ")?;
-                f.write_str(
-                    "only alloc_raw works on such a region: write under READ_WRITE first, then protect",
-                )
-            }
             Self::CharacterDoesNotFit { character, index, width } => {
                 let (most, wider) = if width == 1 { ("00FF", "u16") } else { ("FFFF", "u32") };
                 write!(f, "{character:?} (U+{:04X}) at byte {index} of the text ", u32::from(character))?;
@@ -257,6 +315,7 @@ impl fmt::Display for Error {
                 write!(f, "the range ends at offset {end}, but the reservation ends at {size}")
             }
             Self::Os(error) => error.fmt(f),
+            _ => self.fmt_access(f),
         }
     }
 }

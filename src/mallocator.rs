@@ -141,7 +141,9 @@ impl Mallocator {
     }
 
     /// Forgets views that were never closed, as nobody is left to use them. What this arena took meanwhile stays taken.
-    fn forget_views(&mut self) {
+    ///
+    /// To be called by whoever owns the arena, or borrows it exclusively.
+    pub(crate) fn forget_views(&self) {
         self.set_cursor(self.settled());
         if self.child.take().is_some() {
             self.region().note(self.committed_end());
@@ -408,6 +410,11 @@ impl Mallocator {
     /// ```
     pub fn try_trim(&mut self) -> Result<(), Error> {
         self.forget_views();
+        self.decommit_unused()
+    }
+
+    /// Gives the memory behind the cursor back. No view is open.
+    pub(crate) fn decommit_unused(&self) -> Result<(), Error> {
         // SAFETY: nothing behind the cursor is handed out, and the limit follows.
         let outcome = unsafe { self.region().decommit(self.used()) };
         self.set_limit();

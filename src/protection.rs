@@ -86,7 +86,8 @@ impl Protection {
     /// The modifiers that take ordinary stores away: a guard page faults once, and on the others atomics
     /// fault or stores are reordered.
     const NOT_ORDINARY: Self = Self::GUARD.union(Self::NO_CACHE).union(Self::WRITE_COMBINE);
-    const WRITE: u8 = 0b010;
+    /// The bit of writing, which is no protection by itself.
+    pub(crate) const WRITE_ALONE: Self = Self::READ_WRITE.difference(Self::READ);
 
     /// Whether ordinary stores work: the pages can be written, and none of [`GUARD`](Self::GUARD),
     /// [`NO_CACHE`](Self::NO_CACHE) and [`WRITE_COMBINE`](Self::WRITE_COMBINE) is set.
@@ -102,7 +103,7 @@ impl Protection {
     /// assert!(!(Protection::READ_WRITE | Protection::NO_CACHE).is_writable());
     /// ```
     pub const fn is_writable(self) -> bool {
-        self.bits() & Self::WRITE != 0 && !self.intersects(Self::NOT_ORDINARY)
+        self.intersects(Self::WRITE_ALONE) && !self.intersects(Self::NOT_ORDINARY)
     }
 
     /// Whether ordinary loads work: the pages can be read and [`GUARD`](Self::GUARD) is not set.

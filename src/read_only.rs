@@ -1,0 +1,169 @@
+//! Types that are only read through a shared reference: what a sealed arena may hold.
+
+use std::ffi::{CStr, OsStr};
+use std::marker::PhantomData;
+use std::num::NonZero;
+use std::path::Path;
+
+/// A type that is only read through a shared reference, and so is whatever it leads to: it has no `Cell`, no atomic, no
+/// lock and no `&mut`. The root of an arena must be of such a type to be [sealed](crate::Rooted::seal) with the arena, as a
+/// write to sealed pages is a fault.
+///
+/// Structures and enumerations of one's own are made such types by [`read_only!`](crate::read_only), which needs no
+/// `unsafe`.
+///
+/// # Safety
+/// Nothing that can be reached from a `&Self` by safe code, through fields and references, is ever written: not by a method,
+/// not by a drop, not by another thread.
+///
+/// ```
+/// use mallocator::ReadOnly;
+///
+/// fn is_read_only<T: ReadOnly + ?Sized>() {}
+/// is_read_only::<Option<(&str, &[u32])>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn is_read_only<T: mallocator::ReadOnly>() {}
+/// is_read_only::<&std::cell::Cell<u32>>();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` may be written through a shared reference, or is not known to be only read",
+    note = "a sealed arena cannot be written: wrap the type's definition in `mallocator::read_only! {{ ... }}`, \
+            and use no `Cell`, atomic, lock or `&mut` in it"
+)]
+pub unsafe trait ReadOnly {}
+
+macro_rules! plain {
+    ($($type:ty),*) => {
+        $(
+            // SAFETY: plain data.
+            unsafe impl ReadOnly for $type {}
+        )*
+    };
+}
+plain!((), bool, char, str, CStr, OsStr, Path);
+plain!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64);
+plain!(NonZero<u8>, NonZero<u16>, NonZero<u32>, NonZero<u64>, NonZero<u128>, NonZero<usize>);
+plain!(NonZero<i8>, NonZero<i16>, NonZero<i32>, NonZero<i64>, NonZero<i128>, NonZero<isize>);
+
+// SAFETY: it leads to a `T` and no further.
+unsafe impl<T: ReadOnly + ?Sized> ReadOnly for &T {}
+// SAFETY: there is nothing in it.
+unsafe impl<T: ?Sized> ReadOnly for PhantomData<T> {}
+// SAFETY: it is made of these.
+unsafe impl<T: ReadOnly> ReadOnly for [T] {}
+// SAFETY: as above.
+unsafe impl<T: ReadOnly, const N: usize> ReadOnly for [T; N] {}
+// SAFETY: as above.
+unsafe impl<T: ReadOnly> ReadOnly for Option<T> {}
+// SAFETY: as above.
+unsafe impl<T: ReadOnly, E: ReadOnly> ReadOnly for Result<T, E> {}
+
+macro_rules! tuple {
+    ($($type:ident),*) => {
+        // SAFETY: it is made of these.
+        unsafe impl<$($type: ReadOnly),*> ReadOnly for ($($type,)*) {}
+    };
+}
+tuple!(A);
+tuple!(A, B);
+tuple!(A, B, C);
+tuple!(A, B, C, D);
+tuple!(A, B, C, D, E);
+tuple!(A, B, C, D, E, F);
+tuple!(A, B, C, D, E, F, G);
+tuple!(A, B, C, D, E, F, G, H);
+
+/// Defines a structure or an enumeration that is [`ReadOnly`], if all its fields are.
+///
+/// It takes one definition, with named fields or variants; with lifetimes and without other parameters; with documentation,
+/// then one `#[derive(...)]`, and without other attributes, which could change what is checked here.
+///
+/// ```
+/// mallocator::read_only! {
+///     /// A tree of sums.
+///     #[derive(Debug, PartialEq)]
+///     pub enum Tree<'a> {
+///         /// A number.
+///         Leaf(i64),
+///         /// The sum of these.
+///         Sum { terms: &'a [Tree<'a>] },
+///         /// Nothing.
+///         Zero,
+///     }
+/// }
+/// mallocator::read_only! {
+///     struct Named<'a> {
+///         name: &'a str,
+///         tree: &'a Tree<'a>,
+///     }
+/// }
+///
+/// let arena = mallocator::Mallocator::new()?;
+/// let tree = arena.alloc(Tree::Sum { terms: arena.alloc_slice_fill_with(3, |n| Tree::Leaf(n as i64)) });
+/// let named = arena.alloc(Named { name: "three", tree });
+/// assert!(matches!(named.tree, Tree::Sum { terms: [Tree::Leaf(0), ..] }));
+/// # Ok::<(), mallocator::Error>(())
+/// ```
+///
+/// ```compile_fail,E0277
+/// mallocator::read_only! {
+///     struct Counted<'a> {
+///         name: &'a str,
+///         uses: std::cell::Cell<u32>,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! read_only {
+    (
+        $(#[doc $($doc:tt)*])*
+        $(#[derive($($derive:path),* $(,)?)])?
+        $visibility:vis struct $name:ident $(<$($lifetime:lifetime),* $(,)?>)? {
+            $($(#[doc $($field_doc:tt)*])* $field_visibility:vis $field:ident: $type:ty),* $(,)?
+        }
+    ) => {
+        $(#[doc $($doc)*])*
+        $(#[derive($($derive),*)])?
+        $visibility struct $name $(<$($lifetime),*>)? {
+            $($(#[doc $($field_doc)*])* $field_visibility $field: $type),*
+        }
+        $crate::read_only!(@check $name [$($($lifetime),*)?] [$($type;)*]);
+    };
+    (
+        $(#[doc $($doc:tt)*])*
+        $(#[derive($($derive:path),* $(,)?)])?
+        $visibility:vis enum $name:ident $(<$($lifetime:lifetime),* $(,)?>)? {
+            $(
+                $(#[doc $($variant_doc:tt)*])*
+                $variant:ident
+                $(($($(#[doc $($item_doc:tt)*])* $item:ty),* $(,)?))?
+                $({ $($(#[doc $($field_doc:tt)*])* $field:ident: $type:ty),* $(,)? })?
+            ),* $(,)?
+        }
+    ) => {
+        $(#[doc $($doc)*])*
+        $(#[derive($($derive),*)])?
+        $visibility enum $name $(<$($lifetime),*>)? {
+            $(
+                $(#[doc $($variant_doc)*])*
+                $variant
+                $(($($(#[doc $($item_doc)*])* $item),*))?
+                $({ $($(#[doc $($field_doc)*])* $field: $type),* })?
+            ),*
+        }
+        $crate::read_only!(@check $name [$($($lifetime),*)?] [$($($($item;)*)? $($($type;)*)?)*]);
+    };
+    (@check $name:ident [$($lifetime:lifetime),*] [$($type:ty;)*]) => {
+        // SAFETY: every field is, which is checked below.
+        unsafe impl<$($lifetime),*> $crate::ReadOnly for $name<$($lifetime),*> {}
+        const _: () = {
+            #[allow(dead_code, clippy::extra_unused_lifetimes)]
+            fn every_field_is_read_only<$($lifetime),*>() {
+                fn check<T: $crate::ReadOnly + ?Sized>() {}
+                $(check::<$type>();)*
+            }
+        };
+    };
+}
