@@ -188,10 +188,15 @@ fn level(arena: &Mallocator, input: &mut Input<'_>, shadow: &mut Shadow, outer: 
             // Into a scope, opened on any of the arenas on the way.
             0..=15 if depth + 1 < DEPTH => {
                 let outcome = catch_unwind(AssertUnwindSafe(|| {
-                    arena.scope(|view| level(view, input, shadow, &mut levels));
+                    arena.scope(|view| {
+                        let outcome =
+                            catch_unwind(AssertUnwindSafe(|| level(view, input, shadow, &mut levels)));
+                        // While its blocks are there; a panic then goes on through the scope.
+                        shadow.check_level(arena, depth + 1);
+                        outcome.unwrap_or_else(|thrown| resume_unwind(thrown));
+                    });
                 }));
                 CALLS.fetch_add(1, Ordering::Relaxed);
-                shadow.check_level(arena, depth + 1);
                 shadow.forget(depth + 1);
                 if let Err(thrown) = outcome {
                     if !thrown.is::<Thrown>() {

@@ -5,7 +5,7 @@ use crate::mallocator::Mallocator;
 use crate::os;
 use crate::protection::Protection;
 use crate::sync::SyncMallocator;
-use crate::vm::{HugePages, Options, Placement, Region, reuse};
+use crate::vm::{HugePages, OnFork, Options, Placement, Region, reuse};
 use allocator_api2::boxed::Box;
 
 /// 64 KiB: the size of a [`Mallocator::new`], and where Windows places reservations. The same on every platform; what
@@ -177,6 +177,130 @@ impl Builder {
         self
     }
 
+    /// Whether inaccessible pages lie right before the range, as one always does right behind it, so that running off either
+    /// end is a fault. The default is `false`. It takes address space, one [`allocation_granularity`], and no memory.
+    ///
+    /// Not with [`HugePages::Required`] on Windows, where nothing can be reserved around large pages.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::builder().size(1 << 20).guard_pages(true).build()?;
+    /// assert!(arena.report().guard_pages());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn guard_pages(mut self, guard_pages: bool) -> Self {
+        self.options.guard_pages = guard_pages;
+        self
+    }
+
+    /// Whether memory is locked as it is committed, so that it never goes to swap space. The default is `false`.
+    ///
+    /// Such an arena commits 64 KiB at a time, or an eighth of what it has, and all of that is in memory at once. A step that
+    /// the system refuses to lock is not committed, and the call that needs it is [`Error::Os`].
+    ///
+    /// What a process may lock is limited: on Unix by `RLIMIT_MEMLOCK`
+    /// (<https://man7.org/linux/man-pages/man2/mlock.2.html>), often 8 MiB; on Windows by its working set, of which the least
+    /// is some 200 KiB before `SetProcessWorkingSetSize`
+    /// (<https://learn.microsoft.com/windows/win32/api/memoryapi/nf-memoryapi-virtuallock>). Pages that allow no access cannot
+    /// be locked. A forked process has the memory, and not the lock.
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator};
+    ///
+    /// match Mallocator::builder().size(1 << 20).lock(true).build() {
+    ///     Ok(secrets) => assert!(secrets.report().locked()),
+    ///     Err(Error::Os(refusal)) => println!("{refusal}"), // says which limit
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub const fn lock(mut self, lock: bool) -> Self {
+        self.options.lock = lock;
+        self
+    }
+
+    /// Whether the memory stays out of what is written when the process crashes. The default is `false`.
+    ///
+    /// Linux alone: `madvise(MADV_DONTDUMP)`. Elsewhere [`build`](Self::build) is [`Error::Unsupported`]. A debugger, or
+    /// whoever may read the memory of the process, still sees it.
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator};
+    ///
+    /// match Mallocator::builder().exclude_from_dumps(true).build() {
+    ///     Ok(secrets) => assert!(secrets.report().excluded_from_dumps()),
+    ///     Err(Error::Unsupported { option }) => println!("not on this system: {option}"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub const fn exclude_from_dumps(mut self, exclude: bool) -> Self {
+        self.options.exclude_from_dumps = exclude;
+        self
+    }
+
+    /// What a process made by `fork` has of the memory. The default is [`OnFork::Copy`], as for all memory. The others are
+    /// Linux's alone: elsewhere [`build`](Self::build) is [`Error::Unsupported`].
+    ///
+    /// ```
+    /// use mallocator::{Error, Mallocator, OnFork};
+    ///
+    /// match Mallocator::builder().on_fork(OnFork::Omit).build() {
+    ///     Ok(secrets) => assert_eq!(secrets.report().on_fork(), OnFork::Omit),
+    ///     Err(Error::Unsupported { option }) => println!("not on this system: {option}"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub const fn on_fork(mut self, on_fork: OnFork) -> Self {
+        self.options.on_fork = on_fork;
+        self
+    }
+
+    /// Whether bytes become zero when they are taken back: by [`reset`](Mallocator::reset), [`rewind`](Mallocator::rewind),
+    /// the end of a scope, a collection that gives its block back, a drop, [`free`](Mallocator::free). The default is
+    /// `false`. No optimiser removes it. It takes time, for each byte taken back.
+    ///
+    /// What a collection outgrew is taken back with the rest of the arena and not before. An arena that is forgotten
+    /// (`mem::forget`), or that is there when the process exits, takes nothing back. Pages that cannot be written are made
+    /// writable for the moment; should the system refuse that, the bytes stay, and
+    /// [`Report::refused`](crate::Report::refused) tells.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let secrets = Mallocator::builder().zero_on_release(true).build()?;
+    /// let key = secrets.scope(|scratch| scratch.alloc(*b"secret").as_ptr());
+    /// // SAFETY: the memory is committed, and nobody uses it.
+    /// assert_eq!(unsafe { key.read() }, 0);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn zero_on_release(mut self, zero: bool) -> Self {
+        self.options.zero_on_release = zero;
+        self
+    }
+
+    /// Whether bytes become 0xDD when they are taken back while the arena lives, so that a use after that is seen. The default
+    /// is `true` where the library is built with debug assertions, else `false`.
+    ///
+    /// At most 16 MiB are filled at a time, and nothing that is still zero, so that memory that was never used is not used
+    /// for this. [`zero_on_release`](Self::zero_on_release) goes before it.
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let arena = Mallocator::builder().debug_fill(true).build()?;
+    /// let stale = arena.scope(|scratch| std::ptr::from_ref(scratch.alloc(42_u8)));
+    /// // SAFETY: the memory is committed, and nobody uses it.
+    /// assert_eq!(unsafe { stale.read() }, 0xdd);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn debug_fill(mut self, fill: bool) -> Self {
+        self.options.debug_fill = fill;
+        self
+    }
+
     /// A name for people: it is in the [`Report`](crate::Report) and in the `Debug` output.
     ///
     /// ```
@@ -196,7 +320,7 @@ impl Builder {
     ///
     /// # Errors
     /// - [`Error::InvalidSize`]: 0, or more than any object may have.
-    /// - [`Error::InvalidProtection`], [`Error::Unsupported`]: no such protection, or not on this platform.
+    /// - [`Error::InvalidProtection`], [`Error::Unsupported`]: no such protection, or no such option on this platform.
     /// - [`Error::InvalidAddress`], [`Error::AddressInUse`], [`Error::OutOfReach`]: from [`at`](Self::at) and
     ///   [`near`](Self::near).
     /// - [`Error::Os`]: the system refused.
@@ -318,7 +442,7 @@ impl Mallocator {
         reuse::take(GROWING, PAGE_GRANULARITY).map_or_else(fresh_growing, |region| Ok(Self::over(region)))
     }
 
-    /// Options: size, protection, place, name. Nothing is reserved before [`build`](Builder::build).
+    /// Every option there is. Nothing is reserved before [`build`](Builder::build).
     ///
     /// ```
     /// use mallocator::{Mallocator, Protection};

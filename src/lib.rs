@@ -39,4 +39,4 @@ pub use rooted::{Root, Rooted, SealedRoot};
 pub use scope::Mark;
 pub use seal::{Function, SealError, Sealed};
 pub use sync::SyncMallocator;
-pub use vm::HugePages;
+pub use vm::{HugePages, OnFork};

@@ -127,11 +127,20 @@ impl Mallocator {
             // would hand out memory that is in use.
             std::process::abort();
         }
+        let settled = self.cursor().max(view.pin.get());
         // By way of the view, which is new: the parent may be a forgotten one of an arena that has moved since.
-        view.region().note(view.cursor());
+        view.take_back(settled, view.cursor());
         self.child.set(None);
-        self.set_cursor(self.cursor().max(view.pin.get()));
+        self.set_cursor(settled);
         self.limit.set(view.limit.get());
+    }
+
+    /// To be called when a cursor is lowered from `end` to `start`.
+    #[inline]
+    fn take_back(&self, start: usize, end: usize) {
+        if self.region().take_back(start, end) {
+            self.set_limit();
+        }
     }
 
     /// Before everything that was handed out is forgotten.
@@ -146,7 +155,7 @@ impl Mallocator {
     pub(crate) fn forget_views(&self) {
         self.set_cursor(self.settled());
         if self.child.take().is_some() {
-            self.region().note(self.committed_end());
+            self.take_back(self.cursor(), self.committed_end());
             self.set_limit();
         }
     }
@@ -213,8 +222,10 @@ impl Mallocator {
             Role::View { start } => start,
         };
         let lowest = start.max(self.pin.get());
-        self.region().note(self.cursor());
-        self.set_cursor(self.cursor().min(address.max(lowest)));
+        let cursor = self.cursor();
+        let lowered = cursor.min(address.max(lowest));
+        self.take_back(lowered, cursor);
+        self.set_cursor(lowered);
     }
 
     /// Gives the memory from `new_end` to `end` back, the end of a block of this arena that starts at `start`, if it is the
@@ -228,7 +239,7 @@ impl Mallocator {
         // A view opened since starts behind the block, and so does what is in it.
         let taken_there = matches!(innermost.role, Role::View { start: first } if first <= start);
         if innermost.cursor() == end && self.has_view() && taken_there {
-            self.region().note(end);
+            self.take_back(new_end, end);
             innermost.set_cursor(new_end);
             self.pin_views(new_end);
         }
@@ -437,6 +448,7 @@ impl Mallocator {
     pub fn free(self) -> Result<(), Error> {
         // A view is never owned.
         let arena = ManuallyDrop::new(self);
+        arena.note_all();
         // SAFETY: an arena that somebody owns is the owner of its region, and this is its end.
         let region = unsafe { Box::from_raw(arena.region.as_ptr()) };
         Ok(Box::into_inner(region).release()?)

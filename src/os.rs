@@ -21,7 +21,9 @@
 //! | [`reserve_huge`] | free address space | committed, zero, in memory, on huge pages for good | nothing was reserved |
 //! | [`protect`] | committed | committed, contents kept | some pages may have changed: set them again |
 //! | [`release`] | a whole reservation | free address space | still reserved |
-//! | [`lock`] | committed | committed, never paged out | not locked |
+//! | [`lock`], [`unlock`] | committed | committed, never paged out, or again like others | as it was |
+//! | [`exclude_from_dumps`] | reserved or committed | the same; not in what is written when the process crashes | the same |
+//! | [`wipe_on_fork`], [`omit_on_fork`] | reserved or committed | the same; in a forked process zero, or not there | the same |
 //! | [`flush_instruction_cache`] | committed | the same; what was written there can be executed | the same |
 //!
 //! No function allocates, panics, or leaves a state that this table does not name.
@@ -60,6 +62,10 @@ enum Call {
     Protect,
     Release,
     Lock,
+    Unlock,
+    ExcludeFromDumps,
+    WipeOnFork,
+    OmitOnFork,
     FlushInstructionCache,
 }
 
@@ -139,6 +145,10 @@ impl fmt::Display for OsError {
             Call::Protect => "protect",
             Call::Release => "release",
             Call::Lock => "lock",
+            Call::Unlock => "unlock",
+            Call::ExcludeFromDumps => "exclude from dumps",
+            Call::WipeOnFork => "promise to wipe in forked processes",
+            Call::OmitOnFork => "promise to leave out of forked processes",
             Call::FlushInstructionCache => "flush the instruction cache for",
         };
         let text = std::io::Error::from_raw_os_error(self.code);
@@ -213,19 +223,21 @@ pub(crate) fn reserve_for_advice(size: usize, offset: usize) -> Result<NonNull<u
 /// Reserves and commits `size` bytes, a multiple of [`huge_page`], on huge pages, at exactly `at` (a multiple as well)
 /// where it is given; they are in memory when it returns, so that touching them cannot fail.
 ///
-/// On Unix the page behind the range is reserved with it, so that [`release`] is given `size` and a page. Windows
-/// reserves huge pages by themselves, and ignores that size.
+/// On Unix `before` bytes before the range and the page behind it are reserved with it, so that [`release`] is given all of
+/// that. Windows reserves huge pages by themselves, takes a `before` of 0 only, and ignores the size on release.
 ///
 /// The result is not null. Another mapping is never replaced: when one lies in the range, the error satisfies
 /// [`is_taken`]. The range is never decommitted.
 pub(crate) fn reserve_huge(
     size: usize,
     at: Option<NonZeroUsize>,
+    before: usize,
     protection: Protection,
 ) -> Result<NonNull<u8>, OsError> {
     seam::ask(Call::ReserveHuge, size)?;
-    let start = platform::reserve_huge(size, at, protection)?;
-    seam::granted(Call::Reserve, start, size + page_size());
+    let start = platform::reserve_huge(size, at, before, protection)?;
+    // SAFETY: as much is reserved before it.
+    seam::granted(Call::Reserve, unsafe { start.sub(before) }, before + size + page_size());
     Ok(start)
 }
 
@@ -315,11 +327,61 @@ pub(crate) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), OsErr
 ///
 /// # Safety
 /// The range is committed and accessible, and belongs to the caller.
-#[cfg_attr(not(test), expect(dead_code, reason = "part of the contract; secrets will lock"))]
 pub(crate) unsafe fn lock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
     seam::ask(Call::Lock, len)?;
     // SAFETY: handed on.
     unsafe { platform::lock(start, len) }
+}
+
+/// Takes back [`lock`], of pages that are all locked.
+///
+/// # Safety
+/// The range is committed, and belongs to the caller.
+pub(crate) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::Unlock, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::unlock(start, len) }
+}
+
+/// Whether [`exclude_from_dumps`] exists here.
+pub(crate) const CAN_EXCLUDE_FROM_DUMPS: bool = platform::HAS_SECRET_ADVICE;
+
+/// Leaves the range, now and once it is committed, out of core dumps.
+///
+/// # Safety
+/// The range belongs to the caller.
+pub(crate) unsafe fn exclude_from_dumps(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::ExcludeFromDumps, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::exclude_from_dumps(start, len) }
+}
+
+/// Whether [`wipe_on_fork`] and [`omit_on_fork`] exist here.
+pub(crate) const HAS_FORK_ADVICE: bool = platform::HAS_SECRET_ADVICE;
+
+/// What a forked process finds in the range, now and once it is committed, is zero.
+///
+/// # Safety
+/// The range belongs to the caller.
+pub(crate) unsafe fn wipe_on_fork(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::WipeOnFork, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::wipe_on_fork(start, len) }
+}
+
+/// A forked process does not have the range, which is free address space there.
+///
+/// # Safety
+/// The range belongs to the caller.
+pub(crate) unsafe fn omit_on_fork(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    seam::ask(Call::OmitOnFork, len)?;
+    // SAFETY: handed on.
+    unsafe { platform::omit_on_fork(start, len) }
+}
+
+/// What is said of a range that this process does not have, as it was [left out of it](omit_on_fork).
+pub(crate) const fn omitted(len: usize) -> OsError {
+    OsError::new(Call::Commit, len, platform::OMITTED)
 }
 
 /// Makes code that was written to the range visible to instruction fetch.

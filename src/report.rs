@@ -7,7 +7,7 @@ use crate::error::OsError;
 use crate::mallocator::Mallocator;
 use crate::os;
 use crate::protection::Protection;
-use crate::vm::{HugePages, Placement};
+use crate::vm::{HugePages, OnFork, Options, Placement};
 
 /// What each option of the [`Builder`](crate::Builder) was granted, and the sizes at the moment of
 /// [`Mallocator::report`]. To be printed.
@@ -25,17 +25,16 @@ use crate::vm::{HugePages, Placement};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    name: Option<Box<str>>,
+    options: Options,
     base: usize,
     size: usize,
     committed: usize,
     used: usize,
     protection: Protection,
-    placement: Placement,
-    huge_pages: HugePages,
     huge_from: Option<usize>,
     huge_asked: Option<Result<(), OsError>>,
     on_huge_pages: Option<usize>,
+    refused: Option<OsError>,
 }
 
 impl Report {
@@ -48,7 +47,7 @@ impl Report {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.options.name.as_deref()
     }
 
     /// The address of the reservation.
@@ -120,7 +119,7 @@ impl Report {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub const fn huge_pages(&self) -> HugePages {
-        self.huge_pages
+        self.options.huge_pages
     }
 
     /// The offset in bytes behind which memory is, or will be, on huge pages; `None` where none are wanted, the system takes
@@ -164,9 +163,110 @@ impl Report {
         self.on_huge_pages
     }
 
+    /// Whether there are inaccessible pages before the range too.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().guard_pages(true).build()?;
+    /// assert!(arena.report().guard_pages());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn guard_pages(&self) -> bool {
+        self.options.guard_pages
+    }
+
+    /// Whether what is committed is locked in memory.
+    ///
+    /// ```
+    /// assert!(!mallocator::Mallocator::new()?.report().locked());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn locked(&self) -> bool {
+        self.options.lock
+    }
+
+    /// Whether the memory stays out of core dumps.
+    ///
+    /// ```
+    /// assert!(!mallocator::Mallocator::new()?.report().excluded_from_dumps());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn excluded_from_dumps(&self) -> bool {
+        self.options.exclude_from_dumps
+    }
+
+    /// What a forked process has of the memory.
+    ///
+    /// ```
+    /// use mallocator::{Mallocator, OnFork};
+    ///
+    /// assert_eq!(Mallocator::new()?.report().on_fork(), OnFork::Copy);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn on_fork(&self) -> OnFork {
+        self.options.on_fork
+    }
+
+    /// Whether bytes become zero when they are taken back.
+    ///
+    /// ```
+    /// let secrets = mallocator::Mallocator::builder().zero_on_release(true).build()?;
+    /// assert!(secrets.report().zero_on_release());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn zero_on_release(&self) -> bool {
+        self.options.zero_on_release
+    }
+
+    /// Whether bytes become 0xDD when they are taken back.
+    ///
+    /// ```
+    /// let arena = mallocator::Mallocator::builder().debug_fill(true).build()?;
+    /// assert!(arena.report().debug_fill());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn debug_fill(&self) -> bool {
+        self.options.debug_fill
+    }
+
+    /// The last refusal by the system of what an option promises and no call could return: bytes that were taken back are not
+    /// zero, or pages that could not be given back are no longer locked. `None` is what to expect.
+    ///
+    /// ```
+    /// let secrets = mallocator::Mallocator::builder().zero_on_release(true).build()?;
+    /// assert_eq!(secrets.report().refused(), None);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn refused(&self) -> Option<OsError> {
+        self.refused
+    }
+
+    fn fmt_secrets(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on_fork = match self.options.on_fork {
+            OnFork::Copy => None,
+            OnFork::Wipe => Some("zero in a forked process"),
+            OnFork::Omit => Some("not there in a forked process"),
+        };
+        let granted = [
+            self.options.lock.then_some("locked in memory"),
+            self.options.exclude_from_dumps.then_some("not in core dumps"),
+            on_fork,
+            self.options.zero_on_release.then_some("zeroed when taken back"),
+        ];
+        let mut granted = granted.into_iter().flatten();
+        if let Some(first) = granted.next() {
+            write!(f, "secrets     {first}")?;
+            granted.try_for_each(|next| write!(f, ", {next}"))?;
+            writeln!(f)?;
+        }
+        match self.refused {
+            Some(refusal) => writeln!(f, "refused     {refusal}"),
+            None => Ok(()),
+        }
+    }
+
     fn fmt_huge_pages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "huge pages  ")?;
-        match (self.huge_pages, self.huge_from) {
+        match (self.options.huge_pages, self.huge_from) {
             (HugePages::Never, _) => write!(f, "never")?,
             (HugePages::Required, _) => write!(f, "all of it")?,
             (HugePages::Transparent, None) => write!(f, "none: too small a range, or not on this system")?,
@@ -191,7 +291,7 @@ impl fmt::Display for Report {
         let Self { base, size, committed, used, protection, .. } = *self;
         writeln!(f, "arena       {}", self.name().unwrap_or("(unnamed)"))?;
         write!(f, "place       {base:#x}..{:#x}", base + size)?;
-        match self.placement {
+        match self.options.placement {
             Placement::Anywhere => writeln!(f, ", chosen by the system")?,
             Placement::At(_) => writeln!(f, ", as asked for")?,
             Placement::Near { address, distance } => {
@@ -200,12 +300,17 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f, "protection  {protection}")?;
-        let guarded = os::PAGE_BEHIND_HUGE || self.huge_pages != HugePages::Required;
-        let behind = if guarded { ", with one inaccessible page behind them" } else { "" };
-        writeln!(f, "reserved    {size:>15} bytes{behind}")?;
+        let page_behind = os::PAGE_BEHIND_HUGE || self.options.huge_pages != HugePages::Required;
+        let around = match (self.options.guard_pages, page_behind) {
+            (true, _) => ", with inaccessible pages before and behind them",
+            (false, true) => ", with one inaccessible page behind them",
+            (false, false) => "",
+        };
+        writeln!(f, "reserved    {size:>15} bytes{around}")?;
         writeln!(f, "committed   {committed:>15} bytes")?;
         writeln!(f, "used        {used:>15} bytes")?;
         self.fmt_huge_pages(f)?;
+        self.fmt_secrets(f)?;
         write!(f, "units       pages of {} bytes, ", page_size())?;
         write!(f, "reservations at multiples of {}", allocation_granularity())
     }
@@ -222,17 +327,16 @@ impl Mallocator {
     pub fn report(&self) -> Report {
         let region = self.region();
         Report {
-            name: self.name().map(Into::into),
+            options: region.options().clone(),
             base: self.base().addr().get(),
             size: self.size(),
             committed: self.committed(),
             used: self.used(),
             protection: self.protection(),
-            placement: region.options().placement,
-            huge_pages: region.options().huge_pages,
             huge_from: region.huge_from(),
             huge_asked: region.advised(),
             on_huge_pages: region.on_huge_pages(),
+            refused: region.refused(),
         }
     }
 }

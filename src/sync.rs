@@ -67,6 +67,7 @@ impl SyncMallocator {
         let (base, end) = (region.base(), region.end());
         let limit = committed_end(&region);
         let start = base.addr().get();
+        region.note(base.addr().get() + region.committed());
         let region = Mutex::new(region);
         Self {
             base,
@@ -226,6 +227,8 @@ impl SyncMallocator {
             let region = self.region();
             writable(&region)?;
             let outcome = region.commit(end - self.base.addr().get());
+            // Where the cursor is nobody knows when the region ends.
+            region.note(self.base.addr().get() + region.committed());
             self.limit.0.store(committed_end(&region), Ordering::Release);
             outcome?;
         }
@@ -257,9 +260,13 @@ impl SyncMallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn reset(&mut self) {
-        let cursor = self.cursor.0.get_mut();
+        let (base, cursor) = (self.base.addr().get(), self.cursor.0.get_mut());
         self.high = self.high.max(*cursor);
-        *cursor = self.base.addr().get();
+        let region = self.region.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if region.take_back(base, *cursor) {
+            *self.limit.0.get_mut() = committed_end(region);
+        }
+        *cursor = base;
     }
 
     /// Gives the memory behind what is in use back to the system. When that refuses, it stays, and is used again.

@@ -100,3 +100,38 @@ fn a_write_to_a_page_protected_since_is_fatal() {
         block.wrapping_add(2 * page - 1)
     });
 }
+
+#[test]
+fn a_write_right_before_a_guarded_reservation_is_fatal() {
+    dies("a_write_right_before_a_guarded_reservation_is_fatal", || {
+        let arena = keep(Mallocator::builder().size(1 << 20).guard_pages(true).build().unwrap());
+        arena.alloc(1);
+        arena.base().as_ptr().wrapping_sub(1)
+    });
+}
+
+#[test]
+fn a_write_right_behind_a_guarded_reservation_is_fatal() {
+    dies("a_write_right_behind_a_guarded_reservation_is_fatal", || {
+        let arena = keep(Mallocator::builder().size(1 << 20).guard_pages(true).build().unwrap());
+        arena.alloc_raw(arena.size(), 1).unwrap();
+        arena.ptr().as_ptr()
+    });
+}
+
+/// Windows alone has such pages; elsewhere the build is refused, and nobody gets so far.
+#[test]
+fn the_first_touch_of_a_guard_page_is_fatal() {
+    let builder = Mallocator::builder().protection(Protection::READ_WRITE | Protection::GUARD);
+    let built = builder.build();
+    assert_eq!(built.is_ok(), cfg!(windows));
+    if let Err(error) = built {
+        assert_eq!(error, mallocator::Error::Unsupported { option: "Protection::GUARD" });
+        return;
+    }
+    dies("the_first_touch_of_a_guard_page_is_fatal", || {
+        let arena = keep(builder.build().unwrap());
+        assert!(arena.try_alloc(1).is_err(), "no safe method touches it");
+        arena.alloc_raw(100, 1).unwrap().as_ptr().cast()
+    });
+}

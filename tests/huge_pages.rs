@@ -179,6 +179,16 @@ fn required_ones_come_from_the_pool_and_go_back_to_it() {
             assert_eq!(near.base().addr().get() % (2 * MIB), 0);
             assert_eq!(free(), 2);
             drop(near);
+            let guarded = Mallocator::builder().size(MIB).huge_pages(HugePages::Required).guard_pages(true);
+            let guarded = guarded.build().unwrap();
+            let base = guarded.base().addr().get();
+            assert_eq!((base % (2 * MIB), common::page_at(base - 1)), (0, common::Page::Inaccessible));
+            drop(guarded);
+            assert_eq!(
+                (free(), common::page_at(base - 1)),
+                (3, common::Page::Free),
+                "given back, guards and all"
+            );
             // SAFETY: nothing is in the arena.
             unsafe { arena.protect(0..1, mallocator::Protection::READ).unwrap() };
             // SAFETY: as above.

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 
 use super::{Call, NonNull, OsError, platform};
+use crate::vm::reuse;
 
 /// Which requests are refused, counted from 0 in the order they are made.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,8 @@ enum Refuse {
     Only(usize),
     /// The k-th and all that follow, but for releases: a system that is out of everything still takes things back.
     From(usize),
+    /// All of these kinds.
+    Every(&'static [Call]),
 }
 
 struct Seam {
@@ -47,6 +50,7 @@ pub(super) fn ask(call: Call, size: usize) -> Result<(), OsError> {
             Refuse::Nothing => false,
             Refuse::Only(k) => index == k,
             Refuse::From(k) => index >= k && call != Call::Release,
+            Refuse::Every(kinds) => kinds.contains(&call),
         };
         if refused {
             seam.refused.push(call);
@@ -74,411 +78,33 @@ pub(super) fn granted(call: Call, start: NonNull<u8>, size: usize) {
     });
 }
 
-mod tests {
-    use super::{Call, Refuse, SEAM, platform};
-    use crate::vm::{Options, Region, reuse};
-    use crate::{Error, HugePages, Mallocator, Protection};
-
-    /// What is committed first, in bytes, of a range that is too small for huge pages.
-    const FIRST_STEP: usize = if super::super::COMMIT_IS_CHARGED { 1 << 16 } else { 1 << 20 };
-
-    /// What happened to the requests of one run.
-    struct Record {
-        asked: Vec<Call>,
-        refused: Vec<Call>,
-        leaked: usize,
-    }
-
-    fn with_faults(refuse: Refuse, code: i32, run: impl FnOnce()) -> Record {
-        reuse::clear();
-        SEAM.with_borrow_mut(|seam| {
-            (seam.refuse, seam.code) = (refuse, code);
-            seam.asked.clear();
-            seam.refused.clear();
-            assert!(seam.live.is_empty());
-        });
-        run();
-        reuse::clear();
-        SEAM.with_borrow_mut(|seam| Record {
-            asked: std::mem::take(&mut seam.asked),
-            refused: std::mem::take(&mut seam.refused),
-            leaked: std::mem::take(&mut seam.live).len(),
-        })
-    }
-
-    fn refused_so_far() -> usize {
-        SEAM.with_borrow(|seam| seam.refused.len())
-    }
-
-    fn readable(arena: &Mallocator) -> bool {
-        arena.protection().is_readable()
-    }
-
-    /// Runs one step and, when it is refused, checks that the arena is as it was.
-    fn step(
-        arena: &mut Mallocator,
-        errors: &mut Vec<Error>,
-        act: impl FnOnce(&mut Mallocator) -> Result<(), Error>,
-    ) {
-        let state = |arena: &Mallocator| {
-            // SAFETY: all that is handed out was written, in one piece, and no reference is kept.
-            let image = readable(arena).then(|| unsafe { arena.used_bytes() }.to_vec());
-            (arena.ptr(), arena.protection(), image)
-        };
-        let (before, refused) = (state(arena), refused_so_far());
-        if let Err(error) = act(arena) {
-            assert!(arena.committed() <= arena.size() && arena.used() <= arena.committed());
-            match error {
-                // A protection that was to be changed was not, or could not be restored.
-                Error::NotWritable { protection } => assert!(!protection.is_writable() && !errors.is_empty()),
-                Error::Os(_) => assert!(refused_so_far() > refused, "{error}"),
-                _ => panic!("{error}"),
-            }
-            if arena.protection() != Protection::NO_ACCESS {
-                assert_eq!(state(arena), before, "after {error}");
-            }
-            errors.push(error);
-        }
-    }
-
-    /// A little of everything that asks the system for something.
-    fn main_job() -> Vec<Error> {
-        let mut errors = Vec::new();
-        let code = main_job as fn() -> Vec<Error> as *const ();
-        let built = [
-            Mallocator::builder().size(1 << 24).name("main job").build(),
-            Mallocator::builder().near(code, 1 << 40).build(),
-            Mallocator::builder().protection(Protection::READ_EXECUTE).build(),
-        ];
-        for arena in built {
-            let mut arena = match arena {
-                Ok(arena) => arena,
-                Err(error) => {
-                    errors.push(error);
-                    continue;
-                }
-            };
-            let size = arena.size();
-            if arena.protection().is_writable() {
-                for block in 0..6_u8 {
-                    step(&mut arena, &mut errors, |arena| {
-                        arena.try_alloc_bytes(&vec![block; size / 10]).map(drop)
-                    });
-                }
-                step(&mut arena, &mut errors, |arena| arena.alloc_string::<u8>("text").map(drop));
-                step(&mut arena, &mut errors, |arena| arena.alloc_byte_string("00 11 22").map(drop));
-            } else {
-                step(&mut arena, &mut errors, |arena| arena.alloc_raw(size, 1).map(drop));
-            }
-            let page = crate::page_size();
-            for (range, protection) in [
-                (0..page, Protection::READ),
-                (page..3 * page, Protection::READ_EXECUTE),
-                (0..size, Protection::READ_EXECUTE),
-                (0..size, Protection::READ_WRITE),
-            ] {
-                // SAFETY: no reference into the arena is alive.
-                step(&mut arena, &mut errors, |arena| unsafe { arena.protect(range, protection) }.map(drop));
-            }
-            arena.reset();
-            for protection in [Protection::EXECUTE, Protection::READ_WRITE] {
-                step(&mut arena, &mut errors, |arena| {
-                    // SAFETY: as above.
-                    unsafe { arena.protect(1..page, protection) }.map(drop)
-                });
-            }
-            // Nothing may be kept here: trimming may give the memory back before it is refused.
-            step(&mut arena, &mut errors, Mallocator::try_trim);
-            step(&mut arena, &mut errors, |arena| arena.try_alloc_bytes(&vec![9; size / 2]).map(drop));
-            if let Err(error) = arena.free() {
-                errors.push(error);
-            }
-        }
-        errors
-    }
-
-    #[test]
-    fn whichever_request_is_refused_once_an_error_names_it_and_nothing_is_lost() {
-        let mut named = std::collections::HashSet::new();
-        for k in 0.. {
-            let mut errors = Vec::new();
-            let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || errors = main_job());
-            assert_eq!(record.leaked, 0, "request {k}");
-            let Some(&call) = record.refused.first() else {
-                // How many places are tried nearby depends on what else is there.
-                assert!(k > 50 && k >= record.asked.len(), "{k} requests");
-                assert_eq!(errors, []);
-                break;
-            };
-            match (&*errors, call) {
-                ([Error::Os(error), not_writable @ ..], call) => {
-                    assert!(not_writable.iter().all(|error| matches!(error, Error::NotWritable { .. })));
-                    assert_eq!(error.call(), platform::name_of(call));
-                    assert_eq!(error.code(), platform::OUT_OF_MEMORY);
-                    assert!(Error::Os(*error).to_string().contains(error.call()), "{error}");
-                    named.insert(error.call());
-                }
-                // Less memory was granted than would have been convenient; another place was found.
-                // Small pages do as well.
-                ([], Call::Commit | Call::Reserve | Call::AdviseHuge) => {}
-                _ => panic!("request {k}, {call:?}: {errors:?}"),
-            }
-        }
-        let asked = [Call::Reserve, Call::Commit, Call::Decommit, Call::Protect, Call::Release];
-        for call in asked.into_iter().chain([Call::FlushInstructionCache]) {
-            assert!(named.contains(platform::name_of(call)), "{call:?} of {named:?}");
-        }
-    }
-
-    #[test]
-    fn when_everything_is_refused_from_some_request_on_nothing_is_lost() {
-        for k in 0.. {
-            let mut errors = Vec::new();
-            let record = with_faults(Refuse::From(k), platform::OUT_OF_MEMORY, || errors = main_job());
-            assert_eq!(record.leaked, 0, "from request {k}");
-            assert_eq!(errors.is_empty(), record.refused.is_empty(), "from request {k}: {errors:?}");
-            if record.refused.is_empty() {
-                assert!(k > 50, "{k} requests");
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn a_drop_that_is_refused_gives_the_memory_back_and_tries_again() {
-        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            drop(Mallocator::builder().reuse(false).build());
-        });
-        assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Release, Call::Decommit, Call::Release]);
-        assert_eq!(record.leaked, 0);
-    }
-
-    #[test]
-    fn a_free_that_is_refused_says_so_and_tries_again() {
-        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            let refused = Mallocator::new().unwrap().free();
-            assert!(
-                matches!(refused, Err(Error::Os(error)) if error.call() == platform::name_of(Call::Release))
-            );
-        });
-        assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Release, Call::Release]);
-        assert_eq!(record.leaked, 0);
-    }
-
-    #[test]
-    fn a_step_too_large_is_followed_by_one_just_large_enough() {
-        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            let region = Region::reserve(Options::new(1 << 21)).unwrap();
-            region.commit(region.committed() + 1).unwrap();
-            assert_eq!(region.committed(), FIRST_STEP + crate::page_size());
-            region.release().unwrap();
-        });
-        let commit = Call::Commit;
-        assert_eq!(record.asked, [Call::Reserve, commit, commit, commit, Call::Release]);
-    }
-
-    #[test]
-    fn a_step_just_large_enough_is_asked_for_once() {
-        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            let region = Region::reserve(Options::new(1 << 21)).unwrap();
-            let refused = region.commit(region.size());
-            assert!(refused.is_err());
-            assert_eq!(region.committed(), FIRST_STEP);
-        });
-        assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Commit, Call::Release]);
-    }
-
-    /// `ERROR_COMMITMENT_LIMIT`: the page file may be growing. The number means nothing of the kind on Unix.
-    #[test]
-    fn a_commit_that_may_yet_be_granted_is_tried_again() {
-        const COMMITMENT_LIMIT: i32 = 1455;
-        for (refuse, tries) in [(Refuse::Only(2), 2), (Refuse::From(2), 7)] {
-            let record = with_faults(refuse, COMMITMENT_LIMIT, || {
-                let region = Region::reserve(Options::new(1 << 21)).unwrap();
-                let outcome = region.commit(region.size());
-                let passed = platform::may_pass(COMMITMENT_LIMIT) && matches!(refuse, Refuse::Only(_));
-                assert_eq!(outcome.is_ok(), passed);
-                assert_eq!(region.committed(), if passed { 1 << 21 } else { FIRST_STEP });
-            });
-            let commits = record.asked.iter().filter(|&&call| call == Call::Commit).count();
-            assert_eq!(commits, 1 + if platform::may_pass(COMMITMENT_LIMIT) { tries } else { 1 });
-        }
-    }
-
-    /// The requests after the refused one say what is restored: each run to what it had.
-    #[test]
-    fn a_change_refused_half_way_is_taken_back_run_by_run() {
-        let page = crate::page_size();
-        let record = with_faults(Refuse::Only(4), platform::OUT_OF_MEMORY, || {
-            let region = Region::reserve(Options::new(1 << 16)).unwrap();
-            let protect = |range, protection| {
-                // SAFETY: nothing is in the region.
-                unsafe { region.protect(range, protection) }
-            };
-            protect(page..2 * page, Protection::READ).unwrap();
-            protect(2 * page..3 * page, Protection::NO_ACCESS).unwrap();
-            assert!(protect(0..4 * page, Protection::READ).is_err());
-            // SAFETY: the first and last pages can be written again.
-            unsafe {
-                region.base().write(1);
-                region.base().add(3 * page).write(1);
-            }
-            let now = |index: usize| protect(index * page..index * page, Protection::READ).unwrap();
-            let before =
-                [Protection::READ_WRITE, Protection::READ, Protection::NO_ACCESS, Protection::READ_WRITE];
-            assert_eq!([0, 1, 2, 3].map(now), before);
-        });
-        assert_eq!(record.asked[4..], [[Call::Protect; 5].as_slice(), &[Call::Release]].concat());
-    }
-
-    #[test]
-    fn an_arena_whose_protection_cannot_be_restored_refuses_to_be_written() {
-        with_faults(Refuse::From(2), platform::OUT_OF_MEMORY, || {
-            let arena = Mallocator::new().unwrap();
-            let page = crate::page_size();
-            // SAFETY: no reference into the arena is alive.
-            let refused = unsafe { arena.protect(0..page, Protection::READ) };
-            assert!(matches!(refused, Err(Error::Os(_))));
-            assert_eq!(arena.protection(), Protection::NO_ACCESS);
-            assert!(matches!(arena.try_alloc(1), Err(Error::NotWritable { .. })));
-        });
-    }
-
-    #[test]
-    fn growing_halves_until_the_system_grants() {
-        let record = with_faults(Refuse::Only(0), platform::OUT_OF_MEMORY, || {
-            assert_eq!(Mallocator::growing().size(), 32 << 30);
-        });
-        assert_eq!(record.leaked, 0);
-        let record = with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
-            assert!(matches!(Mallocator::try_growing(), Err(Error::Os(error)) if error.size() < 0x3_0000));
-        });
-        assert_eq!(record.asked, [Call::Reserve; 21], "64 GiB down to 64 KiB");
-    }
-
-    /// How often the system is asked on the way to 64 GiB, and to 1 MiB.
-    #[test]
-    fn filling_an_arena_asks_the_system_rarely() {
-        for (size, most) in [(64_usize << 30, 130), (1 << 20, 16), (1 << 16, 1)] {
-            let record = with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
-                let region = Region::reserve(Options::new(size)).unwrap();
-                // Windows charges what is committed, and a machine need not have so much.
-                let end = if super::super::COMMIT_IS_CHARGED { size.min(1 << 30) } else { size };
-                while region.committed() < end {
-                    let committed = region.committed();
-                    region.commit(committed + 1).unwrap();
-                    let step = region.committed() - committed;
-                    if super::super::COMMIT_IS_CHARGED {
-                        assert!(step <= (committed / 8).max(1 << 16) + crate::page_size());
-                    } else {
-                        assert!(step <= (committed / 8).max(1 << 21));
-                    }
-                }
-            });
-            let commits = record.asked.iter().filter(|&&call| call == Call::Commit).count();
-            println!("{commits} commits of {} requests for {size} bytes", record.asked.len());
-            assert!(commits <= most, "{commits} for {size} bytes");
-            assert!(record.asked.len() <= commits + 3, "and one each to reserve, advise and release");
-        }
-    }
-
-    #[test]
-    fn huge_pages_that_are_refused_are_named_or_done_without() {
-        let required = || Mallocator::builder().size(1 << 21).huge_pages(HugePages::Required).build();
-        let record = with_faults(Refuse::Only(0), platform::OUT_OF_MEMORY, || match required() {
-            Err(Error::Os(error)) => {
-                assert_eq!(error.call(), platform::name_of(Call::ReserveHuge));
-                assert!(error.to_string().contains("huge pages"), "{error}");
-            }
-            outcome => assert!(matches!(outcome, Err(Error::Unsupported { .. })), "{outcome:?}"),
-        });
-        assert_eq!(record.leaked, 0);
-        // The first request is the reservation, then the first commit; the advice comes before the second.
-        let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            let arena = Mallocator::builder().size(1 << 24).reuse(false).build().unwrap();
-            let filled = arena.try_alloc_bytes(&[1; 1 << 20]);
-            if let Some(asked) = arena.report().huge_asked() {
-                assert!(filled.is_ok() && asked.is_err() && arena.report().to_string().contains("refused"));
-            }
-        });
-        assert_eq!(record.leaked, 0);
-    }
-
-    /// A range that cannot be made light is released instead of kept; a range that cannot be reserved is tried again without
-    /// what the thread keeps.
-    #[test]
-    fn what_a_thread_keeps_is_never_in_the_way() {
-        for k in 0..12 {
-            let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || {
-                let Ok(arena) = Mallocator::with_size(1 << 24) else { return };
-                let place = arena.base();
-                let filled = arena.try_alloc_slice_fill_copy(1 << 23, 1_u8).is_ok();
-                drop(arena);
-                let again = Mallocator::with_size(1 << 24).unwrap();
-                // The request that is refused may be the one for this.
-                let zeroes = again.try_alloc_zeroed_bytes(1 << 23, 1);
-                assert!(zeroes.is_err() || zeroes.is_ok_and(|zeroes| zeroes.iter().all(|&byte| byte == 0)));
-                assert!(filled || again.base() == place);
-            });
-            assert_eq!(record.leaked, 0, "request {k}");
-        }
-        with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
-            drop(Mallocator::with_size(1 << 20));
-            assert!(Mallocator::with_size(1 << 21).is_ok());
-        });
-    }
-
-    /// What one arena left lies behind what the next ones use: there is nothing more to give back.
-    #[test]
-    fn after_a_large_arena_small_ones_ask_for_nothing() {
-        let requests = |small| {
-            let run = || {
-                for size in [1 << 23].into_iter().chain(vec![1 << 10; small]) {
-                    let arena = Mallocator::with_size(1 << 24).unwrap();
-                    let bytes = arena.alloc_zeroed_bytes(size, 1);
-                    assert!(bytes.iter().all(|&byte| byte == 0));
-                    bytes.fill(1);
-                }
-            };
-            with_faults(Refuse::Only(usize::MAX), platform::OUT_OF_MEMORY, run).asked.len()
-        };
-        assert_eq!(requests(9), requests(0));
-    }
-
-    #[test]
-    fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
-        let here = 0;
-        with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
-            let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
-            assert!(matches!(refused, Err(Error::Os(_))), "{refused:?}");
-        });
-        with_faults(Refuse::From(0), platform::TAKEN, || {
-            let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
-            assert!(matches!(refused, Err(Error::OutOfReach { distance: 0x10_0000, .. })), "{refused:?}");
-            let refused = Mallocator::builder().at(0x7000_0000).build();
-            assert!(matches!(refused, Err(Error::AddressInUse { address: 0x7000_0000, .. })), "{refused:?}");
-        });
-        // However far the search may go, it ends.
-        let record = with_faults(Refuse::From(0), platform::TAKEN, || {
-            assert!(Mallocator::builder().near(&raw const here, usize::MAX).build().is_err());
-        });
-        assert!(record.asked.len() <= 1 << 17);
-    }
-
-    /// The calls of the contract that no part of the library makes yet.
-    #[test]
-    fn discarding_and_locking_fulfil_their_contract() {
-        let region = Region::reserve(Options::new(1 << 16)).unwrap();
-        let (start, page) = (region.base(), crate::page_size());
-        // SAFETY: the pages are committed, writable and this test's.
-        unsafe {
-            start.write_bytes(7, 1 << 16);
-            super::super::discard(start, page).unwrap();
-            start.write_bytes(8, page);
-            assert_eq!((start.read(), start.add(page).read()), (8, 7));
-            super::super::lock(start, page).unwrap();
-            start.write_bytes(9, page);
-            assert_eq!(start.read(), 9);
-        }
-    }
+/// What happened to the requests of one run.
+struct Record {
+    asked: Vec<Call>,
+    refused: Vec<Call>,
+    leaked: usize,
 }
+
+fn with_faults(refuse: Refuse, code: i32, run: impl FnOnce()) -> Record {
+    reuse::clear();
+    SEAM.with_borrow_mut(|seam| {
+        (seam.refuse, seam.code) = (refuse, code);
+        seam.asked.clear();
+        seam.refused.clear();
+        assert!(seam.live.is_empty());
+    });
+    run();
+    reuse::clear();
+    SEAM.with_borrow_mut(|seam| Record {
+        asked: std::mem::take(&mut seam.asked),
+        refused: std::mem::take(&mut seam.refused),
+        leaked: std::mem::take(&mut seam.live).len(),
+    })
+}
+
+fn refused_so_far() -> usize {
+    SEAM.with_borrow(|seam| seam.refused.len())
+}
+
+mod sequences;
+mod tests;

@@ -47,11 +47,12 @@ const TRIES: usize = 8;
 pub(in crate::os) fn reserve_huge(
     size: usize,
     at: Option<NonZeroUsize>,
+    before: usize,
     protection: Protection,
 ) -> Result<NonNull<u8>, OsError> {
     let mut outcome = Err(refused(size, Errno::EXIST));
     for _ in 0..TRIES {
-        outcome = reserve_huge_once(size, at, protection);
+        outcome = reserve_huge_once(size, at, before, protection);
         let taken = outcome.is_err_and(|error| error.code == super::TAKEN);
         if !taken || at.is_some() {
             break;
@@ -96,26 +97,35 @@ unsafe fn give_back(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
     if len == 0 { Ok(()) } else { unsafe { release(start, len) } }
 }
 
-/// Finds a hole with room for the page behind the range too, gives back all of it but that page, and maps the huge pages
-/// there, if nobody was faster. A mapping made in place of the hole would leave one that others can be given when it
-/// is refused.
+/// Finds a hole with room for what lies before and behind the range too, gives back all of it but that, and maps the huge
+/// pages there, if nobody was faster. A mapping made in place of the hole would leave one that others can be given when
+/// it is refused.
 fn reserve_huge_once(
     size: usize,
     at: Option<NonZeroUsize>,
+    before: usize,
     protection: Protection,
 ) -> Result<NonNull<u8>, OsError> {
     let (page, huge) = (page_size(), huge_page().unwrap_or(1));
-    let hole = if at.is_some() { reserve(size + page, at) } else { reserve_aligned(size + page, 0, huge) };
-    let start = hole.map_err(|error| OsError { call: Call::ReserveHuge, ..error })?;
-    // SAFETY: the page lies in the hole, which is this function's; what is given back is not used again.
-    let behind = unsafe {
+    let all = before + size + page;
+    let hole = match at {
+        Some(at) => reserve(all, NonZeroUsize::new(at.get() - before)),
+        None => reserve_aligned(all, before, huge),
+    };
+    let hole = hole.map_err(|error| OsError { call: Call::ReserveHuge, ..error })?;
+    // SAFETY: all of this lies in the hole, which is this function's; what is given back is not used again.
+    let (start, behind) = unsafe {
+        let start = hole.add(before);
         release(start, size)?;
-        start.add(size)
+        (start, start.add(size))
     };
     let outcome = map_huge(start, size, huge, protection);
     if outcome.is_err() {
-        // SAFETY: nobody knows of the page.
-        unsafe { release(behind, page)? };
+        // SAFETY: nobody knows of the pages.
+        unsafe {
+            give_back(hole, before)?;
+            release(behind, page)?;
+        }
     }
     outcome
 }

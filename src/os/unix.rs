@@ -38,6 +38,13 @@ pub(super) const PAGE_BEHIND_HUGE: bool = true;
 
 pub(super) const TAKEN: i32 = Errno::EXIST.raw_os_error();
 
+/// What the kernel says of addresses that no mapping has.
+pub(super) const OMITTED: i32 = Errno::NOMEM.raw_os_error();
+
+/// What an unknown request is answered with.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const UNKNOWN: i32 = Errno::NOTSUP.raw_os_error();
+
 #[cfg(test)]
 pub(super) const OUT_OF_MEMORY: i32 = Errno::NOMEM.raw_os_error();
 
@@ -53,6 +60,10 @@ pub(super) fn name_of(call: Call) -> &'static str {
         Call::AdviseSmall => "madvise(MADV_NOHUGEPAGE)",
         Call::Release => "munmap",
         Call::Lock => "mlock",
+        Call::Unlock => "munlock",
+        Call::ExcludeFromDumps => "madvise(MADV_DONTDUMP)",
+        Call::WipeOnFork => "madvise(MADV_WIPEONFORK)",
+        Call::OmitOnFork => "madvise(MADV_DONTFORK)",
         Call::FlushInstructionCache => "flush",
     }
 }
@@ -86,8 +97,11 @@ pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
         (Call::Commit | Call::Protect, Errno::ACCESS | Errno::PERM | Errno::NOTSUP) => Some(
             "usually a security policy (SELinux, PaX, a hardened runtime) that forbids executable memory",
         ),
-        (Call::Lock, Errno::NOMEM | Errno::AGAIN | Errno::PERM) => {
-            Some("usually a limit on locked memory (RLIMIT_MEMLOCK: see `ulimit -l`)")
+        (Call::Lock, Errno::NOMEM | Errno::AGAIN | Errno::PERM) => Some(
+            "usually a limit on locked memory (RLIMIT_MEMLOCK: see `ulimit -l`), or pages that allow no access",
+        ),
+        (Call::WipeOnFork, Errno::INVAL) => {
+            Some("usually a kernel before 4.14, or huge pages from the pool, which are not wiped")
         }
         _ => None,
     }
@@ -206,6 +220,14 @@ pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsErr
         .map_err(|errno| OsError::new(Call::Discard, len, errno.raw_os_error()))
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "secret.rs"]
+mod secret;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "no_secret.rs"]
+mod secret;
+pub(super) use secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork};
+
 /// Elsewhere there are none, or none that can be asked for.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod no_huge {
@@ -235,6 +257,7 @@ mod no_huge {
     pub(in crate::os) fn reserve_huge(
         size: usize,
         _: Option<NonZeroUsize>,
+        _: usize,
         _: Protection,
     ) -> Result<NonNull<u8>, OsError> {
         none(Call::ReserveHuge, size)
@@ -260,6 +283,12 @@ pub(super) unsafe fn lock(start: NonNull<u8>, len: usize) -> Result<(), OsError>
     // SAFETY: the caller's.
     unsafe { mm::mlock(start.as_ptr().cast(), len) }
         .map_err(|errno| OsError::new(Call::Lock, len, errno.raw_os_error()))
+}
+
+pub(super) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    unsafe { mm::munlock(start.as_ptr().cast(), len) }
+        .map_err(|errno| OsError::new(Call::Unlock, len, errno.raw_os_error()))
 }
 
 /// Whether code can be made visible to instruction fetch here.

@@ -13,6 +13,14 @@ compile_error!(
 
 pub(super) const TAKEN: i32 = 0;
 
+pub(super) const OMITTED: i32 = 0;
+
+const UNKNOWN: i32 = 0;
+
+#[path = "no_secret.rs"]
+mod secret;
+pub(super) use secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork};
+
 pub(super) fn name_of(_: Call) -> &'static str {
     ""
 }
@@ -60,6 +68,7 @@ pub(super) fn advised_huge_page() -> Option<usize> {
 pub(super) fn reserve_huge(
     size: usize,
     _: Option<NonZeroUsize>,
+    _: usize,
     _: Protection,
 ) -> Result<NonNull<u8>, OsError> {
     Err(OsError::new(Call::ReserveHuge, size, 0))
@@ -98,6 +107,10 @@ pub(super) unsafe fn release(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
 }
 
 pub(super) unsafe fn lock(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
+    Ok(())
+}
+
+pub(super) unsafe fn unlock(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::System::Diagnostics::Debug::FlushInstructionCache;
 use windows_sys::Win32::System::Memory::{
     GetLargePageMinimum, MEM_COMMIT, MEM_DECOMMIT, MEM_LARGE_PAGES, MEM_RELEASE, MEM_RESERVE, MEM_RESET,
-    PAGE_NOACCESS, PAGE_READWRITE, VirtualAlloc, VirtualFree, VirtualLock, VirtualProtect,
+    PAGE_NOACCESS, PAGE_READWRITE, VirtualAlloc, VirtualFree, VirtualLock, VirtualProtect, VirtualUnlock,
 };
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
@@ -31,6 +31,14 @@ pub(super) const COMMIT_IS_CHARGED: bool = true;
 pub(super) const PAGE_BEHIND_HUGE: bool = false;
 
 pub(super) const TAKEN: i32 = ERROR_INVALID_ADDRESS as i32;
+
+pub(super) const OMITTED: i32 = ERROR_INVALID_ADDRESS as i32;
+
+const UNKNOWN: i32 = ERROR_NOT_SUPPORTED as i32;
+
+#[path = "no_secret.rs"]
+mod secret;
+pub(super) use secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork};
 
 #[cfg(test)]
 pub(super) const OUT_OF_MEMORY: i32 = ERROR_NOT_ENOUGH_MEMORY as i32;
@@ -47,6 +55,9 @@ pub(super) fn name_of(call: Call) -> &'static str {
         Call::Protect => "VirtualProtect",
         Call::Release => "VirtualFree(MEM_RELEASE)",
         Call::Lock => "VirtualLock",
+        Call::Unlock => "VirtualUnlock",
+        // Windows has nothing of the kind, and is not asked.
+        Call::ExcludeFromDumps | Call::WipeOnFork | Call::OmitOnFork => "advice",
         Call::FlushInstructionCache => "FlushInstructionCache",
     }
 }
@@ -154,8 +165,10 @@ pub(super) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, O
 pub(super) fn reserve_huge(
     size: usize,
     at: Option<NonZeroUsize>,
+    before: usize,
     protection: Protection,
 ) -> Result<NonNull<u8>, OsError> {
+    debug_assert!(before == 0, "nothing can be reserved with them");
     let address = ptr::without_provenance(at.map_or(0, NonZeroUsize::get));
     let kind = MEM_RESERVE | MEM_COMMIT | MEM_LARGE_PAGES;
     // SAFETY: a new reservation never replaces another.
@@ -210,6 +223,11 @@ pub(super) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), OsErr
 pub(super) unsafe fn lock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
     // SAFETY: the caller's.
     checked(unsafe { VirtualLock(start.as_ptr().cast(), len) }, Call::Lock, len)
+}
+
+pub(super) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller's.
+    checked(unsafe { VirtualUnlock(start.as_ptr().cast(), len) }, Call::Unlock, len)
 }
 
 pub(super) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> Result<(), OsError> {

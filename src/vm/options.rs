@@ -1,6 +1,7 @@
 //! What can be asked of a range.
 
 use crate::protection::Protection;
+use crate::vm::clean::Clean;
 
 /// Where a reservation is to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +53,38 @@ pub enum HugePages {
     Required,
 }
 
+/// What a process made by `fork` has of an arena, for [`Builder::on_fork`](crate::Builder::on_fork).
+///
+/// `fork` itself is unsafe in Rust. In the new process an arena that is not [`Copy`](Self::Copy) may be dropped, and nothing
+/// else may be done with it or with what was allocated in it.
+///
+/// ```
+/// use mallocator::{Error, Mallocator, OnFork};
+///
+/// match Mallocator::builder().on_fork(OnFork::Wipe).build() {
+///     Ok(secrets) => assert_eq!(secrets.report().on_fork(), OnFork::Wipe),
+///     Err(Error::Unsupported { option }) => println!("not on this system: {option}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnFork {
+    /// A copy of it, as of everything else: the default.
+    #[default]
+    Copy,
+    /// The range, with zeroes in it: Linux alone, `madvise(MADV_WIPEONFORK)`.
+    /// <https://man7.org/linux/man-pages/man2/madvise.2.html>
+    Wipe,
+    /// Nothing: the addresses are free there. Linux alone, `madvise(MADV_DONTFORK)`. Dropping the arena there gives back
+    /// nothing, as something else may live at its address.
+    Omit,
+}
+
 /// What to reserve, and how.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question with two answers")]
 pub(crate) struct Options {
     pub(crate) size: usize,
     pub(crate) protection: Protection,
@@ -61,6 +92,16 @@ pub(crate) struct Options {
     pub(crate) huge_pages: HugePages,
     /// Whether the thread may keep the range for the next arena like it.
     pub(crate) reuse: bool,
+    /// Whether inaccessible pages lie before the range, as they do behind it.
+    pub(crate) guard_pages: bool,
+    /// Whether what is committed never leaves memory for swap space.
+    pub(crate) lock: bool,
+    pub(crate) exclude_from_dumps: bool,
+    pub(crate) on_fork: OnFork,
+    /// Whether bytes that are taken back become zero.
+    pub(crate) zero_on_release: bool,
+    /// Whether bytes that are taken back become a pattern.
+    pub(crate) debug_fill: bool,
     pub(crate) name: Option<Box<str>>,
 }
 
@@ -72,6 +113,12 @@ impl Options {
             placement: Placement::Anywhere,
             huge_pages: HugePages::Transparent,
             reuse: true,
+            guard_pages: false,
+            lock: false,
+            exclude_from_dumps: false,
+            on_fork: OnFork::Copy,
+            zero_on_release: false,
+            debug_fill: Self::DEBUG_FILL,
             name: None,
         }
     }
@@ -83,5 +130,25 @@ impl Options {
             && self.placement == Placement::Anywhere
             && self.huge_pages == HugePages::Transparent
             && self.name.is_none()
+            && !self.guard_pages
+            && !self.lock
+            && !self.exclude_from_dumps
+            && self.on_fork == OnFork::Copy
+            && !self.zero_on_release
+            && self.debug_fill == Self::DEBUG_FILL
+    }
+
+    /// What is done about mistakes where nobody asked.
+    pub(crate) const DEBUG_FILL: bool = cfg!(debug_assertions);
+
+    /// What becomes of bytes that are taken back.
+    pub(crate) const fn clean(&self) -> Clean {
+        if self.zero_on_release {
+            Clean::Zero
+        } else if self.debug_fill {
+            Clean::Fill
+        } else {
+            Clean::Not
+        }
     }
 }

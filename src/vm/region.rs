@@ -12,14 +12,15 @@ use crate::os::{self, OsError};
 use crate::protection::Protection;
 use crate::pure::plan::{self, Huge, Steps};
 use crate::pure::runs::Runs;
-use crate::vm::options::{HugePages, Options, Placement};
+use crate::vm::clean::{self, Clean};
+use crate::vm::options::{HugePages, OnFork, Options, Placement};
 
 /// How often, and after how long, a commit is tried again that the system may yet grant.
 const COMMIT_RETRIES: u32 = 5;
 const COMMIT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A reserved range. The first [`committed`](Self::committed) bytes are committed; the rest cannot be touched,
-/// nor can the page behind the range, which is reserved with it and never committed.
+/// nor can the page behind the range, which is reserved with it and never committed, nor what lies before it.
 ///
 /// When a call is refused, the region is as it was.
 #[derive(Debug)]
@@ -42,8 +43,15 @@ pub(crate) struct Region {
     /// By offset. What is usual is what pages get when they are committed.
     protections: RefCell<Runs<Protection>>,
     options: Options,
-    /// The bytes reserved, the page behind the range counted.
+    /// How many bytes are reserved before the base.
+    before: usize,
+    /// The bytes reserved, with those before the range and the page behind it.
     total: usize,
+    clean: Clean,
+    /// The last refusal to make bytes zero that were taken back, or to lock them again.
+    refused: Cell<Option<OsError>>,
+    /// The process that has the range, where one that was forked off it has not.
+    process: Option<u32>,
     released: bool,
 }
 
@@ -52,34 +60,39 @@ impl Region {
     /// refuses about the protection is refused here.
     pub(crate) fn reserve(options: Options) -> Result<Self, Error> {
         check(options.protection)?;
+        check_options(&options)?;
         if options.huge_pages == HugePages::Required {
             return Self::reserve_huge(options);
         }
         let page = os::page_size();
         let invalid = Error::InvalidSize { size: options.size };
         let size = plan::round_up(options.size, page).filter(|&rounded| rounded > 0).ok_or(invalid)?;
-        let transparent = options.huge_pages == HugePages::Transparent;
+        // Locked memory is limited, and all in memory: it is had in small pages, a few at a time.
+        let transparent = options.huge_pages == HugePages::Transparent && !options.lock;
         let huge = os::advised_huge_page().filter(|&huge| transparent && size >= plan::SMALL_PART + huge);
-        let total = size.checked_add(page).and_then(|total| plan::round_up(total, page)).ok_or(invalid)?;
+        let before = Self::before(&options);
+        let total = size.checked_add(page + before).and_then(|total| plan::round_up(total, page));
+        let total = total.ok_or(invalid)?;
         let base = match huge {
             // So that huge pages begin right behind the small part wherever the system puts the range.
             Some(_) if options.placement == Placement::Anywhere => {
-                os::reserve_for_advice(total, plan::SMALL_PART)?
+                let start = os::reserve_for_advice(total, before + plan::SMALL_PART)?;
+                // SAFETY: as much is reserved.
+                unsafe { start.add(before) }
             }
-            _ => reserve_placed(size, total, options.placement, os::granularity(), |at| {
-                os::reserve(total, at)
+            _ => reserve_placed(size, before, total, options.placement, os::granularity(), |at| {
+                let start = os::reserve(total, at.map(|at| nonzero(at.get() - before)))?;
+                // SAFETY: as much is reserved.
+                Ok(unsafe { start.add(before) })
             })?,
         };
+        let charged = os::COMMIT_IS_CHARGED || options.lock;
         let steps = Steps {
             page,
-            least: if os::COMMIT_IS_CHARGED { plan::LEAST_CHARGED } else { plan::LEAST_FREE },
+            least: if charged { plan::LEAST_CHARGED } else { plan::LEAST_FREE },
             huge: huge.and_then(|huge| Huge::of(base.addr().get(), size, huge)),
         };
         let region = Self::over(base, size, total, steps, options)?;
-        if region.options.huge_pages == HugePages::Never {
-            // SAFETY: the range is the region's.
-            unsafe { os::advise_small(region.base, region.size) }?;
-        }
         region.commit(1)?;
         Ok(region)
     }
@@ -88,17 +101,26 @@ impl Region {
         let page = os::huge_page().ok_or(Error::Unsupported { option: "HugePages::Required" })?;
         let invalid = Error::InvalidSize { size: options.size };
         let size = plan::round_up(options.size, page).filter(|&rounded| rounded > 0).ok_or(invalid)?;
-        let total = size.checked_add(os::page_size()).and_then(|total| plan::round_up(total, 1));
+        let before = Self::before(&options);
+        let total = size.checked_add(os::page_size() + before).and_then(|total| plan::round_up(total, 1));
         let total = total.ok_or(invalid)?;
-        let base = reserve_placed(size, total, options.placement, page, |at| {
-            os::reserve_huge(size, at, options.protection)
+        let base = reserve_placed(size, before, total, options.placement, page, |at| {
+            os::reserve_huge(size, at, before, options.protection)
         })?;
         let steps = Steps { page, least: size, huge: None };
         let region = Self::over(base, size, total, steps, options)?;
         region.committed.set(size);
+        region.lock(0, size)?;
         Ok(region)
     }
 
+    /// What is reserved before the base: where reservations start at multiples of the granularity, so does the range.
+    fn before(options: &Options) -> usize {
+        if options.guard_pages { os::granularity() } else { 0 }
+    }
+
+    /// The region over what was just reserved, `size` bytes at `base` and more around them, with all advice given that
+    /// is about the whole of it.
     fn over(
         base: NonNull<u8>,
         size: usize,
@@ -117,8 +139,12 @@ impl Region {
             steps,
             advised: Cell::new(None),
             protections: RefCell::new(Runs::everywhere(options.protection)),
-            options,
+            before: Self::before(&options),
             total,
+            clean: options.clean(),
+            refused: Cell::new(None),
+            process: (options.on_fork == OnFork::Omit).then(std::process::id),
+            options,
             released: false,
         };
         // Cursor arithmetic relies on this; no system that is supported places its users higher.
@@ -126,7 +152,39 @@ impl Region {
         if address.checked_add(total).is_none_or(|end| isize::try_from(end).is_err()) {
             return Err(Error::InvalidAddress { address, granularity: os::granularity() });
         }
+        let (start, options) = (region.start(), &region.options);
+        // SAFETY: the range is the region's.
+        unsafe {
+            if options.huge_pages == HugePages::Never {
+                os::advise_small(start, total)?;
+            }
+            if options.exclude_from_dumps {
+                os::exclude_from_dumps(start, total)?;
+            }
+            match options.on_fork {
+                OnFork::Copy => {}
+                OnFork::Wipe => os::wipe_on_fork(start, total)?,
+                OnFork::Omit => os::omit_on_fork(start, total)?,
+            }
+        }
         Ok(region)
+    }
+
+    /// Where the reservation begins.
+    fn start(&self) -> NonNull<u8> {
+        // SAFETY: as much is reserved before the base.
+        unsafe { self.base.sub(self.before) }
+    }
+
+    /// Whether this process has the range: one that was forked off may not.
+    fn is_here(&self) -> Result<(), OsError> {
+        let here = self.process.is_none_or(|process| process == std::process::id());
+        if here { Ok(()) } else { Err(os::omitted(self.size)) }
+    }
+
+    /// Why bytes that were taken back are not zero, or not locked, if that was ever refused.
+    pub(crate) fn refused(&self) -> Option<OsError> {
+        self.refused.get()
     }
 
     pub(crate) const fn base(&self) -> NonNull<u8> {
@@ -183,10 +241,72 @@ impl Region {
         self.high.set(self.base.addr().get());
     }
 
-    /// To be called before a cursor is lowered from `address`.
+    /// So much may have been written, up to `address`.
     #[inline]
     pub(crate) fn note(&self, address: usize) {
         self.high.set(self.high.get().max(address));
+    }
+
+    /// To be called when a cursor is lowered from `end` to `start`: nothing between is used any more. Says whether anything
+    /// was done about it, and protections may have changed.
+    #[inline]
+    pub(crate) fn take_back(&self, start: usize, end: usize) -> bool {
+        self.note(end);
+        let cleans = self.clean != Clean::Not && start < end;
+        if cleans {
+            self.clean_up(start, end);
+        }
+        cleans
+    }
+
+    /// Does to the bytes at addresses `start..end` what is done to bytes that were taken back.
+    #[cold]
+    #[inline(never)]
+    fn clean_up(&self, start: usize, end: usize) {
+        let base = self.base.addr().get();
+        let (start, mut end) = (start - base, end - base);
+        if self.is_here().is_err() {
+            return;
+        }
+        let value = match self.clean {
+            Clean::Not => return,
+            Clean::Zero => 0,
+            Clean::Fill => {
+                end = end.min(start.saturating_add(clean::FILLED));
+                clean::PATTERN
+            }
+        };
+        let runs = self.protections.borrow().within(start..end.min(self.committed.get()));
+        for (run, protection) in runs {
+            let writable = protection.is_writable();
+            // SAFETY: the run is committed, and nothing in it is used; that it can be written is seen to.
+            let set = || unsafe { clean::set(self.at(run.start), run.len(), value) };
+            if writable {
+                set();
+            } else if value == 0 {
+                self.refused
+                    .set(self.with_writable(run.clone(), protection, set).err().or(self.refused.get()));
+            }
+        }
+    }
+
+    /// Calls `act` while the pages that have a byte of `range` can be written, whose protection is `protection`.
+    fn with_writable(
+        &self,
+        range: Range<usize>,
+        protection: Protection,
+        act: impl Fn(),
+    ) -> Result<(), OsError> {
+        let page = self.steps.page;
+        let pages = range.start / page * page..range.end.next_multiple_of(page);
+        let (start, len) = (self.at(pages.start), pages.len());
+        // SAFETY: the pages are committed, and nobody executes what is taken back.
+        unsafe {
+            os::protect(start, len, Protection::READ_WRITE)?;
+            act();
+            os::protect(start, len, protection)
+        }
+        .inspect_err(|_| self.restore(pages))
     }
 
     /// What pages get when they are committed, and have unless it was changed since.
@@ -205,6 +325,7 @@ impl Region {
         if needed <= committed {
             return Ok(());
         }
+        self.is_here()?;
         if let Some(huge) = self.steps.huge.filter(|huge| needed > huge.from) {
             self.ask_for_huge_pages(huge);
         }
@@ -244,8 +365,22 @@ impl Region {
         let committed = self.committed.get();
         // SAFETY: pages behind the committed prefix are reserved and not committed, and the region's.
         unsafe { os::commit(self.at(committed), end - committed, self.protection()) }?;
+        if let Err(refusal) = self.lock(committed, end) {
+            // SAFETY: the pages were just committed, and nobody knows.
+            let _ = unsafe { os::decommit(self.at(committed), end - committed) };
+            return Err(refusal);
+        }
         self.committed.set(end);
         Ok(())
+    }
+
+    /// Keeps the pages from offset `start` to `end` in memory, if that is wanted.
+    fn lock(&self, start: usize, end: usize) -> Result<(), OsError> {
+        if !self.options.lock {
+            return Ok(());
+        }
+        // SAFETY: the pages are committed, and the region's.
+        unsafe { os::lock(self.at(start), end - start) }
     }
 
     /// Decommits all but the first `kept` bytes, rounded up to pages; of a region that is on huge pages for good, nothing.
@@ -256,8 +391,9 @@ impl Region {
         let committed = self.committed.get();
         let kept = kept.next_multiple_of(self.steps.page);
         if kept < committed && self.options.huge_pages != HugePages::Required {
+            self.is_here()?;
             // SAFETY: the range is in the committed prefix; the caller promises that it is not used.
-            unsafe { os::decommit(self.at(kept), committed - kept) }?;
+            unsafe { self.decommit_pages(kept, committed) }?;
             self.committed.set(kept);
             let clean = self.base.addr().get() + kept;
             self.high.set(self.high.get().min(clean));
@@ -265,6 +401,21 @@ impl Region {
             self.protections.borrow_mut().clear(kept..committed);
         }
         Ok(())
+    }
+
+    /// # Safety
+    /// As [`decommit`](Self::decommit), of the pages from offset `start` to `end`.
+    unsafe fn decommit_pages(&self, start: usize, end: usize) -> Result<(), OsError> {
+        let (place, len) = (self.at(start), end - start);
+        if self.options.lock {
+            // Pages that are locked are not given back.
+            // SAFETY: all that is committed is locked.
+            unsafe { os::unlock(place, len) }?;
+        }
+        // SAFETY: the caller's.
+        unsafe { os::decommit(place, len) }.inspect_err(|_| {
+            self.refused.set(self.lock(start, end).err().or(self.refused.get()));
+        })
     }
 
     /// Makes the range one that a thread may keep for the next arena: at most [`KEPT`](Self::KEPT) bytes of it stay in
@@ -319,6 +470,7 @@ impl Region {
         protection: Protection,
     ) -> Result<Protection, Error> {
         check(protection)?;
+        self.is_here()?;
         self.plain.set(false);
         let Range { start, end } = range;
         if start > end {
@@ -389,8 +541,17 @@ impl Region {
 
     /// Gives the range back. After a refusal it is tried once more, as on drop.
     pub(crate) fn release(mut self) -> Result<(), OsError> {
-        // SAFETY: the region owns the reservation and is consumed; `drop` knows whether it is gone.
-        unsafe { os::release(self.base, self.total) }?;
+        self.release_once()
+    }
+
+    fn release_once(&mut self) -> Result<(), OsError> {
+        if self.is_here().is_ok() {
+            if self.clean == Clean::Zero {
+                self.clean_up(self.base.addr().get(), self.high());
+            }
+            // SAFETY: the region owns the reservation, and nothing of it is used any more.
+            unsafe { os::release(self.start(), self.total) }?;
+        }
         self.released = true;
         Ok(())
     }
@@ -406,15 +567,10 @@ impl Region {
 impl Drop for Region {
     /// Nobody can be told of a refusal here, so the memory at least is given back, and the address space tried again.
     fn drop(&mut self) {
-        if self.released {
-            return;
-        }
-        // SAFETY: the region owns the reservation, and nothing of it is used after the drop.
-        unsafe {
-            if os::release(self.base, self.total).is_err() {
-                let _ = self.decommit(0);
-                let _ = os::release(self.base, self.total);
-            }
+        if !self.released && self.release_once().is_err() {
+            // SAFETY: nothing of the region is used after the drop.
+            let _ = unsafe { self.decommit(0) };
+            let _ = self.release_once();
         }
     }
 }
@@ -425,10 +581,31 @@ fn check(protection: Protection) -> Result<(), Error> {
     os::unsupported(protection).map_or(Ok(()), |option| Err(Error::Unsupported { option }))
 }
 
-/// Reserves `total` bytes by `reserve`, of which the first `size` are subject to `placement`, at a multiple of
-/// `granularity`.
+/// Refuses an option that this system does not have.
+fn check_options(options: &Options) -> Result<(), Error> {
+    let required = options.huge_pages == HugePages::Required;
+    let granted = [
+        (options.guard_pages && required, os::PAGE_BEHIND_HUGE, "guard_pages with HugePages::Required"),
+        (options.exclude_from_dumps, os::CAN_EXCLUDE_FROM_DUMPS, "exclude_from_dumps"),
+        (options.on_fork == OnFork::Wipe, os::HAS_FORK_ADVICE, "OnFork::Wipe"),
+        (options.on_fork == OnFork::Omit, os::HAS_FORK_ADVICE, "OnFork::Omit"),
+    ];
+    match granted.into_iter().find(|(wanted, exists, _)| *wanted && !exists) {
+        Some((_, _, option)) => Err(Error::Unsupported { option }),
+        None => Ok(()),
+    }
+}
+
+/// An address behind bytes that are reserved too.
+fn nonzero(address: usize) -> NonZeroUsize {
+    NonZeroUsize::new(address).unwrap_or(NonZeroUsize::MAX)
+}
+
+/// Reserves by `reserve`, which is given and returns the place of `size` bytes that are subject to `placement`, at a
+/// multiple of `granularity`; in all `total` bytes, of which `before` lie before that place.
 fn reserve_placed(
     size: usize,
+    before: usize,
     total: usize,
     placement: Placement,
     granularity: usize,
@@ -437,7 +614,8 @@ fn reserve_placed(
     match placement {
         Placement::Anywhere => Ok(reserve(None)?),
         Placement::At(address) => {
-            let usable = address.checked_add(total).is_some_and(|end| isize::try_from(end).is_ok());
+            let usable = address > before
+                && address.checked_add(total).is_some_and(|end| isize::try_from(end).is_ok());
             let at = NonZeroUsize::new(address).filter(|_| usable && address % granularity == 0);
             let at = at.ok_or(Error::InvalidAddress { address, granularity })?;
             reserve(Some(at)).map_err(|refusal| {
@@ -446,7 +624,8 @@ fn reserve_placed(
         }
         Placement::Near { address, distance } => {
             let mut error = Error::OutOfReach { address, distance };
-            for place in plan::places_near(address, distance, size, granularity) {
+            let places = plan::places_near(address, distance, size, granularity);
+            for place in places.filter(|&place| place > before) {
                 match reserve(NonZeroUsize::new(place)) {
                     Ok(start) => return Ok(start),
                     Err(refusal) if os::is_taken(&refusal) => error = Error::OutOfReach { address, distance },

@@ -108,3 +108,48 @@ pub fn aborted(status: std::process::ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     status.signal() == Some(libc::SIGABRT)
 }
+
+/// The flags of the mapping at `address`, from `/proc/self/smaps`; `None` where the system does not say.
+pub fn mapping_flags(address: usize) -> Option<String> {
+    let smaps = fs::read_to_string("/proc/self/smaps").ok()?;
+    let mut within = false;
+    for line in smaps.lines() {
+        let first = line.split_ascii_whitespace().next()?;
+        if let Some((start, end)) = first.split_once('-') {
+            let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+            within = (number(start)..number(end)).contains(&address);
+        } else if within && first == "VmFlags:" {
+            return Some(line.to_owned());
+        }
+    }
+    None
+}
+
+/// Lets this process lock no more than so many bytes; says whether there is such a limit.
+pub fn limit_locked_memory(bytes: u64) -> bool {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: `limit` is a limit. Root may lock what it wants, so this process becomes somebody else.
+    unsafe {
+        assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit), 0);
+        if libc::geteuid() == 0 {
+            assert_eq!(libc::setuid(65_534), 0);
+        }
+    }
+    true
+}
+
+/// Calls `check` in a process forked off this one, which has no other threads, and says what it said.
+pub fn in_a_fork(check: impl FnOnce() -> bool) -> Option<bool> {
+    // SAFETY: this thread is the only one that matters; the new process ends without running anything else.
+    unsafe {
+        match libc::fork() {
+            -1 => panic!("{}", std::io::Error::last_os_error()),
+            0 => libc::_exit(i32::from(!check())),
+            child => {
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                Some(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0)
+            }
+        }
+    }
+}

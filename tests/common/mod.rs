@@ -15,9 +15,9 @@ use std::ops::Range;
 
 pub use children::{aborts, alone, dies};
 use mallocator::{Mallocator, Protection};
+pub use system::{in_a_fork, limit_locked_memory, mapping_flags, page_at, reserve_bare, resident};
 #[cfg(unix)]
 pub use system::{mappings, resident_in};
-pub use system::{page_at, reserve_bare, resident};
 
 /// What the operating system says of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -68,10 +68,25 @@ pub fn announce_faults() {
 
 /// Whether a process ended as one does that touches what it may not.
 pub fn died_of_a_fault(status: std::process::ExitStatus) -> bool {
-    status.code() == Some(EXCEPTION_ACCESS_VIOLATION)
+    [Some(EXCEPTION_ACCESS_VIOLATION), Some(STATUS_GUARD_PAGE_VIOLATION)].contains(&status.code())
 }
 
 /// Whether a process aborted, which is a fast failure here.
 pub fn aborted(status: std::process::ExitStatus) -> bool {
     status.code() == Some(STATUS_STACK_BUFFER_OVERRUN)
+}
+
+/// Windows has no such flags.
+pub fn mapping_flags(_: usize) -> Option<String> {
+    None
+}
+
+/// Windows limits the working set instead.
+pub fn limit_locked_memory(_: u64) -> bool {
+    false
+}
+
+/// Windows does not fork.
+pub fn in_a_fork(_: impl FnOnce() -> bool) -> Option<bool> {
+    None
 }

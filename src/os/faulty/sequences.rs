@@ -1,0 +1,269 @@
+//! Every sequence of four calls of the public API that ask the system for something, each with every request of it refused
+//! in turn: an error changes nothing but what it says, and the arena goes on.
+
+use super::{Refuse, platform, refused_so_far, with_faults};
+use crate::{Builder, Error, Mallocator, Protection, Vec as ArenaVec};
+
+const DEPTH: u32 = 2;
+
+/// How much of a block is written at each end, and looked at.
+const END: usize = 32;
+
+/// The size of an arena that is committed in many small steps, as locked memory is, or all memory on Windows.
+const SMALL: usize = 3 << 17;
+
+/// The size of one that is committed in several steps elsewhere too.
+const LARGE: usize = 5 << 20;
+
+/// The calls. Those that change something change it back, if they are let.
+const CALLS: [fn(&mut Run) -> Result<(), Error>; 10] = [
+    |run| run.keep(100),
+    |run| run.keep(run.arena().size() / 4),
+    |run| {
+        // Less in the scope than behind it: the outer arena takes from where the scope is.
+        let arena = run.arena();
+        let len = arena.size() / 5;
+        let outer = arena.scope(|scratch| {
+            scratch.try_alloc_bytes(&[1; 50])?;
+            let outer = arena.try_alloc_uninit_slice::<u8>(len)?.as_mut_ptr().cast::<u8>();
+            scratch.try_alloc_uninit_slice::<u8>(len)?;
+            Ok::<_, Error>(outer)
+        });
+        // What an outer arena takes in a scope stays when the scope is refused something else.
+        run.forget_use();
+        run.remember(outer?, len);
+        Ok(())
+    },
+    |run| {
+        run.reset();
+        Ok(())
+    },
+    |run| run.arena_mut().try_trim(),
+    |run| {
+        let page = crate::page_size();
+        // SAFETY: nobody has a reference into the arena, and what was taken away is given back below.
+        let changed = unsafe { run.arena().protect(page..3 * page, Protection::READ_EXECUTE) };
+        changed.map(drop)?;
+        // SAFETY: as above.
+        unsafe { run.arena().protect(page..3 * page, Protection::READ_WRITE) }
+            .map(drop)
+            .inspect_err(|_| run.lost = true)
+    },
+    Run::seal,
+    |run| {
+        let arena = run.arena();
+        let mut vec = ArenaVec::new_in(arena);
+        for _ in 0..3 {
+            vec.extend_from_slice(&[run.next; 10]);
+            // The trait of allocators does not say why it refuses.
+            if vec.try_reserve_exact(arena.size() / 10).is_err() {
+                break;
+            }
+        }
+        assert!(vec.iter().all(|&byte| byte == run.next));
+        drop(vec);
+        run.forget_use();
+        Ok(())
+    },
+    Run::replace,
+    |run| {
+        let mut batch = run.arena().batch(run.arena().size() / 8);
+        let blocks = [0; 3].map(|_| batch.try_alloc_with(|| [0_u8; 1000]).map(|block| block.as_mut_ptr()));
+        drop(batch);
+        run.forget_use();
+        for block in blocks {
+            run.remember(block?, 1000);
+        }
+        Ok(())
+    },
+];
+
+const SEQUENCES: usize = CALLS.len().pow(DEPTH);
+
+/// One arena, and what is known of it.
+struct Run {
+    builder: Builder,
+    arena: Option<Mallocator>,
+    /// Offset and pattern of the ends of what was kept.
+    kept: Vec<(usize, u8)>,
+    used: usize,
+    /// Whether pages may have a protection that nobody asked for, as a change could not be taken back.
+    lost: bool,
+    next: u8,
+}
+
+impl Run {
+    fn arena(&self) -> &Mallocator {
+        self.arena.as_ref().unwrap()
+    }
+
+    fn arena_mut(&mut self) -> &mut Mallocator {
+        self.arena.as_mut().unwrap()
+    }
+
+    /// What was used by a call that was refused in the middle is not known.
+    fn forget_use(&mut self) {
+        self.used = self.arena().used();
+    }
+
+    fn keep(&mut self, len: usize) -> Result<(), Error> {
+        let block = self.arena().try_alloc_uninit_slice::<u8>(len)?.as_mut_ptr().cast();
+        self.remember(block, len);
+        Ok(())
+    }
+
+    /// Writes to both ends of a block.
+    fn remember(&mut self, block: *mut u8, len: usize) {
+        // SAFETY: the block was handed out, and nobody has a reference to it.
+        unsafe {
+            block.write_bytes(self.next, END);
+            block.add(len - END).write_bytes(self.next, END);
+        }
+        let offset = self.arena().offset_of(block).unwrap();
+        self.kept.extend([(offset, self.next), (offset + len - END, self.next)]);
+    }
+
+    fn reset(&mut self) {
+        self.arena_mut().reset();
+        self.kept.clear();
+        self.used = 0;
+    }
+
+    fn seal(&mut self) -> Result<(), Error> {
+        let sealed = match self.arena.take().unwrap().seal(Protection::READ) {
+            Ok(sealed) => sealed,
+            Err(refused) => {
+                let (arena, error) = refused.into_parts();
+                self.arena = Some(arena);
+                return Err(error);
+            }
+        };
+        for &(offset, pattern) in &self.kept {
+            // SAFETY: the bytes were written.
+            assert_eq!(unsafe { sealed.get::<[u8; END]>(offset) }, Ok(&[pattern; END]));
+        }
+        let unsealed = sealed.unseal().or_else(|refused| refused.into_parts().0.unseal());
+        match unsealed {
+            Ok(arena) => {
+                self.arena = Some(arena);
+                Ok(())
+            }
+            // Twice: then it is given up.
+            Err(refused) => {
+                drop(refused);
+                self.kept.clear();
+                self.build()
+            }
+        }
+    }
+
+    fn replace(&mut self) -> Result<(), Error> {
+        drop(self.arena.take());
+        self.kept.clear();
+        self.build()
+    }
+
+    fn build(&mut self) -> Result<(), Error> {
+        // At the second attempt at the latest, unless everything is refused.
+        let arena = self.builder.build().or_else(|_| self.builder.build())?;
+        self.arena = Some(arena);
+        (self.used, self.lost) = (0, false);
+        Ok(())
+    }
+
+    fn check(&self) {
+        let arena = self.arena();
+        assert!(arena.used() <= arena.committed() && arena.committed() <= arena.size());
+        if arena.protection().is_readable() && !self.lost {
+            for &(offset, pattern) in &self.kept {
+                // SAFETY: the bytes were written, and nobody has a reference to them.
+                let bytes = unsafe { arena.base().add(offset).cast::<[u8; END]>().read() };
+                assert_eq!(bytes, [pattern; END], "contents changed");
+            }
+        }
+    }
+}
+
+/// Runs a sequence, and says how many errors there were.
+fn run(builder: &Builder, sequence: usize) -> usize {
+    let mut errors = 0;
+    let mut run =
+        Run { builder: builder.clone(), arena: None, kept: Vec::new(), used: 0, lost: false, next: 1 };
+    if run.build().is_err() {
+        return 1;
+    }
+    for index in 0..DEPTH {
+        let call = sequence / CALLS.len().pow(index) % CALLS.len();
+        run.next += 1;
+        run.used = run.arena().used();
+        let refused = refused_so_far();
+        if let Err(error) = CALLS[call](&mut run) {
+            errors += 1;
+            if run.arena.is_none() {
+                return errors;
+            }
+            match error {
+                Error::Os(_) => assert!(refused_so_far() > refused, "{error}"),
+                Error::Exhausted { .. } => {}
+                // The pages could be neither changed nor changed back.
+                Error::NotWritable { protection } => assert_eq!(protection, Protection::NO_ACCESS),
+                _ => panic!("{error}"),
+            }
+            assert_eq!(run.arena().used(), run.used, "an error moves nothing");
+        }
+        run.check();
+        if run.lost {
+            // What was promised about the pages cannot be kept.
+            return errors;
+        }
+    }
+    errors
+}
+
+fn every_sequence(builder: &Builder) {
+    let (mut runs, mut longest) = (0, 0);
+    for sequence in 0..SEQUENCES {
+        for k in 0.. {
+            let mut errors = 0;
+            let record =
+                with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || errors = run(builder, sequence));
+            assert_eq!(record.leaked, 0, "sequence {sequence}, request {k}");
+            runs += 1;
+            if record.refused.is_empty() {
+                longest = longest.max(k);
+                break;
+            }
+        }
+    }
+    println!("{runs} runs, of up to {longest} requests");
+    assert!(runs > 100 && longest > 15, "{runs} runs, {longest} requests");
+}
+
+#[test]
+fn every_sequence_of_calls_survives_each_refusal() {
+    every_sequence(&Mallocator::builder().size(LARGE));
+}
+
+#[test]
+fn every_sequence_of_calls_on_secrets_survives_each_refusal() {
+    let secrets = Mallocator::builder().size(SMALL).lock(true).zero_on_release(true).guard_pages(true);
+    every_sequence(&secrets);
+}
+
+/// From some request on, for a part of the sequences.
+#[test]
+fn when_all_that_follows_is_refused_nothing_is_lost_either() {
+    let secrets = Mallocator::builder().size(SMALL).lock(true).zero_on_release(true).guard_pages(true);
+    for builder in [Mallocator::builder().size(LARGE), secrets] {
+        for sequence in (0..SEQUENCES).step_by(7) {
+            for k in 0.. {
+                let record =
+                    with_faults(Refuse::From(k), platform::OUT_OF_MEMORY, || _ = run(&builder, sequence));
+                assert_eq!(record.leaked, 0, "sequence {sequence}, from request {k}");
+                if record.refused.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+}
