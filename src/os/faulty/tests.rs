@@ -1,7 +1,7 @@
 //! Refusals one by one: what the error says, what was done instead, and that nothing is lost.
 
 use super::{Call, Refuse, platform, refused_so_far, with_faults};
-use crate::vm::{Options, Region, reuse};
+use crate::vm::{Options, Region};
 use crate::{Error, HugePages, Mallocator, Protection};
 
 /// What is committed first, in bytes, of a range that is too small for huge pages.
