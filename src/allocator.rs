@@ -8,6 +8,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 
 use crate::error::Error;
 use crate::mallocator::{Mallocator, dangling};
+use crate::vm::poison;
 
 impl Mallocator {
     /// Makes a block larger: in place when it is the last and no scope is open, else by moving it.
@@ -29,6 +30,7 @@ impl Mallocator {
         let larger = self.take_layout(new)?;
         // SAFETY: the old block is live and the new one was just taken, so they are apart, and `new` is not smaller.
         unsafe { larger.copy_from_nonoverlapping(block, old.size()) };
+        poison::hide(self.pointer(start), old.size());
         Ok(larger)
     }
 
@@ -60,6 +62,7 @@ impl Mallocator {
         let dirty = self.dirty(start.addr().get()).min(len);
         // SAFETY: the caller's.
         unsafe { start.write_bytes(0, dirty) };
+        poison::show(start, len);
     }
 }
 
@@ -154,6 +157,7 @@ unsafe impl Allocator for Mallocator {
         if let Ok(aligned) = aligned {
             // SAFETY: the old block is live and the new one was just taken, so they are apart, and `old` is not smaller.
             unsafe { aligned.copy_from_nonoverlapping(block, new.size()) };
+            poison::hide(self.pointer(start), old.size());
         }
         sized(aligned, new)
     }

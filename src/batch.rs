@@ -9,6 +9,7 @@ use crate::error::{Error, granted};
 use crate::mallocator::{Mallocator, dangling};
 use crate::pure::bump::{self, Block};
 use crate::sync::SyncMallocator;
+use crate::vm::poison;
 
 /// A block of an arena, and a cursor in it that is nobody else's. Made by [`Mallocator::batch`], and by
 /// [`SyncMallocator::batch`] for a thread's share of what threads have in common.
@@ -366,6 +367,8 @@ impl Source<'_> {
             Self::Arena(arena) => arena.available(),
             Self::Shared(shared) => shared.available(),
         };
+        // Where a checker is to see each value, a block is one.
+        let block = if poison::ON { 0 } else { block };
         let ample = block.min(available).max(layout.size());
         let whole = Layout::from_size_align(ample, layout.align());
         let (start, size) = match whole.map(|whole| self.take(whole, true)) {

@@ -15,7 +15,7 @@ use allocator_api2::boxed::Box;
 
 use crate::error::Error;
 use crate::pure::bump::{self, Block};
-use crate::vm::{Region, reuse};
+use crate::vm::{Region, poison, reuse};
 
 /// A bump allocator over one contiguous range of virtual memory.
 ///
@@ -232,6 +232,9 @@ impl Mallocator {
     /// last of all: in this arena, or, when it was taken while a view is open, in the innermost view.
     pub(crate) fn lower_end(&self, start: usize, end: usize, new_end: usize) {
         debug_assert!(start <= new_end && new_end <= end);
+        if poison::ON {
+            return poison::hide(self.pointer(new_end), end - new_end);
+        }
         if self.cursor() == end {
             return self.lower_cursor(new_end);
         }
@@ -247,7 +250,7 @@ impl Mallocator {
 
     /// Moves the cursor up from `from` to `to`, if `from` is where it is, no view is open, and there is room.
     pub(crate) fn raise_cursor(&self, from: usize, to: usize) -> bool {
-        if self.cursor() != from || self.has_view() || to > self.region().end() {
+        if poison::ON || self.cursor() != from || self.has_view() || to > self.region().end() {
             return false;
         }
         if to > self.limit.get() {
@@ -286,7 +289,7 @@ impl Mallocator {
         // to at most that: no wrap.
         let Block { start, end } = bump::place_value_ahead(self.ahead.get(), size_of::<T>(), align_of::<T>());
         let reach = bump::reach(self.ahead.get(), end, size_of::<T>(), align_of::<T>());
-        if reach <= self.limit.get() {
+        if !poison::ON && reach <= self.limit.get() {
             self.ahead.set(end);
             Ok(self.pointer(start).cast())
         } else {
@@ -302,7 +305,7 @@ impl Mallocator {
             return self.writable().map(|()| dangling(layout));
         }
         let Block { start, end } = bump::place_layout_ahead(self.ahead.get(), layout.size(), layout.align());
-        if end <= self.limit.get() {
+        if !poison::ON && end <= self.limit.get() {
             self.ahead.set(end);
             Ok(self.pointer(start))
         } else {
@@ -313,11 +316,11 @@ impl Mallocator {
     /// Memory for any `size`, which may be 0, whatever the protection. `align` is a power of two.
     pub(crate) fn take_raw(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
         match bump::place(self.cursor(), size, align, self.limit.get()) {
-            Some(block) => {
+            Some(block) if !poison::ON => {
                 self.set_cursor(block.end);
                 Ok(self.pointer(block.start))
             }
-            None => self.take_anyhow(size, align),
+            _ => self.take_anyhow(size, align, (size, align)),
         }
     }
 
@@ -325,14 +328,16 @@ impl Mallocator {
     #[inline(never)]
     fn take_slowly(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
         self.writable()?;
-        self.take_anyhow(layout.size(), layout.align())
+        let (size, align) = (layout.size(), layout.align());
+        self.take_anyhow(size, align, poison::spaced(size, align))
     }
 
     /// Whatever the protection, and for any `size`: commits what is needed, and moves the innermost cursor. `align` is a
-    /// power of two.
-    fn take_anyhow(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
+    /// power of two. `ample` is size and alignment of what is taken if there is room.
+    fn take_anyhow(&self, size: usize, align: usize, ample: (usize, usize)) -> Result<NonNull<u8>, Error> {
         let (region, innermost) = (self.region(), self.innermost());
-        let Some(block) = bump::place(innermost.cursor(), size, align, region.end()) else {
+        let place = |(size, align)| bump::place(innermost.cursor(), size, align, region.end());
+        let Some(block) = place(ample).or_else(|| place((size, align))) else {
             return Err(self.exhausted(size, align));
         };
         let committed = region.commit(block.end - self.base.addr().get());
@@ -340,6 +345,7 @@ impl Mallocator {
         committed?;
         innermost.set_cursor(block.end);
         self.pin_views(block.end);
+        poison::hand_out(self.pointer(block.start), size);
         Ok(self.pointer(block.start))
     }
 

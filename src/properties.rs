@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 
 use crate::mallocator::Mallocator;
 use crate::protection::Protection;
+use crate::vm::poison;
 
 impl Mallocator {
     /// Where the reservation starts. It never changes, and is the same in a scope.
@@ -145,6 +146,8 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub unsafe fn used_bytes(&self) -> &[u8] {
+        // With what lies between.
+        poison::show(self.base(), self.used());
         // SAFETY: the range lies in the committed prefix of the region; the rest is the caller's promise.
         unsafe { std::slice::from_raw_parts(self.base().as_ptr(), self.used()) }
     }

@@ -11,7 +11,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 use crate::error::{Error, granted};
 use crate::mallocator::dangling;
 use crate::pure::bump::{self, Block};
-use crate::vm::Region;
+use crate::vm::{Region, poison};
 
 /// An arena that threads share: one range, whose cursor they move without a lock. Made by
 /// [`Builder::build_sync`](crate::Builder::build_sync).
@@ -192,14 +192,19 @@ impl SyncMallocator {
         let mut cursor = self.cursor.0.load(Ordering::Relaxed);
         loop {
             // It never passes the end, so it cannot wrap however often it is asked.
-            let Some(Block { start, end }) = bump::place(cursor, layout.size(), layout.align(), self.end)
-            else {
+            let place = |(size, align)| bump::place(cursor, size, align, self.end);
+            let (size, align) = (layout.size(), layout.align());
+            let block = place(poison::spaced(size, align)).or_else(|| place((size, align)));
+            let Some(Block { start, end }) = block else {
                 self.writable()?;
                 return Err(Error::exhausted(layout.size(), layout.align(), self.available()));
             };
             self.commit(end)?;
             match self.move_cursor(cursor, end) {
-                Ok(()) => return Ok(self.pointer(start)),
+                Ok(()) => {
+                    poison::hand_out(self.pointer(start), size);
+                    return Ok(self.pointer(start));
+                }
                 Err(moved) => cursor = moved,
             }
         }
@@ -214,7 +219,8 @@ impl SyncMallocator {
 
     /// The same for a block that is to grow in place: whether it did.
     pub(crate) fn raise_cursor(&self, from: usize, to: usize) -> bool {
-        to <= self.end
+        !poison::ON
+            && to <= self.end
             && self.cursor.0.load(Ordering::Relaxed) == from
             && self.commit(to).is_ok()
             && self.cursor.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -326,6 +332,7 @@ impl SyncMallocator {
         let dirty = self.high.saturating_sub(start.addr().get()).min(len);
         // SAFETY: the caller's.
         unsafe { start.write_bytes(0, dirty) };
+        poison::show(start, len);
     }
 }
 
@@ -379,6 +386,7 @@ unsafe impl Allocator for SyncMallocator {
         let larger = self.allocate(new)?;
         // SAFETY: the old block is live and the new one was just taken, so they are apart, and `new` is not smaller.
         unsafe { larger.cast::<u8>().copy_from_nonoverlapping(block, old.size()) };
+        poison::hide(self.pointer(start), old.size());
         Ok(larger)
     }
 

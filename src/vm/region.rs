@@ -14,6 +14,7 @@ use crate::pure::plan::{self, Huge, Steps};
 use crate::pure::runs::Runs;
 use crate::vm::clean::{self, Clean};
 use crate::vm::options::{HugePages, OnFork, Options, Placement};
+use crate::vm::poison;
 
 /// How often, and after how long, a commit is tried again that the system may yet grant.
 const COMMIT_RETRIES: u32 = 5;
@@ -111,6 +112,7 @@ impl Region {
         let region = Self::over(base, size, total, steps, options)?;
         region.committed.set(size);
         region.lock(0, size)?;
+        poison::hide(base, size);
         Ok(region)
     }
 
@@ -239,6 +241,7 @@ impl Region {
     pub(crate) fn begin_anew(&self) {
         self.dirt.set(self.high());
         self.high.set(self.base.addr().get());
+        poison::hide(self.base, self.committed.get());
     }
 
     /// So much may have been written, up to `address`.
@@ -252,7 +255,7 @@ impl Region {
     #[inline]
     pub(crate) fn take_back(&self, start: usize, end: usize) -> bool {
         self.note(end);
-        let cleans = self.clean != Clean::Not && start < end;
+        let cleans = (poison::ON || self.clean != Clean::Not) && start < end;
         if cleans {
             self.clean_up(start, end);
         }
@@ -264,19 +267,27 @@ impl Region {
     #[inline(never)]
     fn clean_up(&self, start: usize, end: usize) {
         let base = self.base.addr().get();
-        let (start, mut end) = (start - base, end - base);
+        let (start, end) = (start - base, (end - base).min(self.committed.get()));
         if self.is_here().is_err() {
             return;
         }
-        let value = match self.clean {
-            Clean::Not => return,
-            Clean::Zero => 0,
-            Clean::Fill => {
-                end = end.min(start.saturating_add(clean::FILLED));
-                clean::PATTERN
+        match self.clean {
+            Clean::Zero => {
+                poison::show(self.at(start), end - start);
+                self.set(start..end, 0);
             }
-        };
-        let runs = self.protections.borrow().within(start..end.min(self.committed.get()));
+            // What is hidden needs no pattern.
+            Clean::Fill if !poison::ON => {
+                self.set(start..end.min(start.saturating_add(clean::FILLED)), clean::PATTERN)
+            }
+            _ => {}
+        }
+        poison::hide(self.at(start), end - start);
+    }
+
+    /// Sets bytes that nobody uses, where they can be written; zero they become everywhere.
+    fn set(&self, range: Range<usize>, value: u8) {
+        let runs = self.protections.borrow().within(range);
         for (run, protection) in runs {
             let writable = protection.is_writable();
             // SAFETY: the run is committed, and nothing in it is used; that it can be written is seen to.
@@ -370,6 +381,7 @@ impl Region {
             let _ = unsafe { os::decommit(self.at(committed), end - committed) };
             return Err(refusal);
         }
+        poison::hide(self.at(committed), end - committed);
         self.committed.set(end);
         Ok(())
     }
@@ -413,9 +425,14 @@ impl Region {
             unsafe { os::unlock(place, len) }?;
         }
         // SAFETY: the caller's.
-        unsafe { os::decommit(place, len) }.inspect_err(|_| {
-            self.refused.set(self.lock(start, end).err().or(self.refused.get()));
-        })
+        match unsafe { os::decommit(place, len) } {
+            Ok(()) => poison::forget(place, len),
+            Err(refusal) => {
+                self.refused.set(self.lock(start, end).err().or(self.refused.get()));
+                return Err(refusal);
+            }
+        }
+        Ok(())
     }
 
     /// Makes the range one that a thread may keep for the next arena: at most [`KEPT`](Self::KEPT) bytes of it stay in
@@ -551,6 +568,7 @@ impl Region {
             }
             // SAFETY: the region owns the reservation, and nothing of it is used any more.
             unsafe { os::release(self.start(), self.total) }?;
+            poison::forget(self.base, self.committed.get());
         }
         self.released = true;
         Ok(())
