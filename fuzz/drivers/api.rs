@@ -1,9 +1,7 @@
 //! Turns bytes into calls of the public API and holds the outcome against a model: blocks stay apart, aligned, inside and
 //! intact, collections do what those of std do, whatever scopes, panics and exhaustion come between.
-//!
-//! Used by the fuzz target and by `tests/driven.rs`, which feeds it random bytes.
 
-#![allow(unreachable_pub, clippy::too_many_lines, reason = "a test includes it too; one arm for each call")]
+#![allow(clippy::too_many_lines, reason = "one arm for each call")]
 
 use std::collections::{BTreeMap, HashMap as StdHashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use allocator_api2::alloc::Allocator;
 use mallocator::{Batch, Error, HashMap, Mallocator, Vec as ArenaVec};
+
+use super::Input;
 
 /// Scopes are nested no deeper.
 const DEPTH: usize = 8;
@@ -20,7 +20,7 @@ pub static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// One run: `bytes` decide everything.
 pub fn run(bytes: &[u8]) {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input::new(bytes);
     let size = [4096, 65_536, 262_144, 1 << 24][usize::from(input.byte() % 4)];
     let mut arena = Mallocator::with_size(size).unwrap();
     let mut shadow = Shadow { blocks: BTreeMap::new(), range: 0..0, next: 1 };
@@ -53,32 +53,6 @@ pub fn run(bytes: &[u8]) {
 
 /// What a driven panic carries.
 struct Thrown;
-
-struct Input<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Input<'_> {
-    fn byte(&mut self) -> u8 {
-        self.at += 1;
-        self.bytes.get(self.at - 1).copied().unwrap_or(0)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.at >= self.bytes.len()
-    }
-
-    /// Mostly small, sometimes large.
-    fn size(&mut self) -> usize {
-        let byte = usize::from(self.byte());
-        match byte {
-            0..=199 => byte,
-            200..=249 => (byte - 199) * 100,
-            _ => (byte - 249) * 2_000,
-        }
-    }
-}
 
 /// What is known of a live block.
 struct Block {
