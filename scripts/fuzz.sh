@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets one after the other, each on its corpus and on what the fuzzer makes of it: `scripts/fuzz.sh [SECONDS]`.
-# The target of the whole API gets half of the time. A stable compiler is told to accept the unstable flags.
+# Runs the fuzz targets, each on its corpus and on what the fuzzer makes of it: `scripts/fuzz.sh [SECONDS]`. The target of
+# the whole API gets half of the time. A stable compiler is told to accept the unstable flags.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/debian.sh

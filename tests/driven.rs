@@ -53,13 +53,16 @@ fn the_corpus_still_holds() {
 }
 
 #[test]
-fn the_corpora_of_text_options_and_seals_still_hold() {
-    for (target, run) in [
-        ("text", drivers::text::run as fn(&[u8])),
-        ("options", drivers::options::run),
-        ("seal", drivers::seal::run),
-    ] {
-        let runs = replay(target, run);
-        assert!(runs >= 24, "{runs} files of {target}");
-    }
+fn the_corpus_of_text_still_holds() {
+    assert!(replay("text", drivers::text::run) > 50);
+}
+
+#[test]
+fn the_corpus_of_options_still_holds() {
+    assert!(replay("options", drivers::options::run) > 50);
+}
+
+#[test]
+fn the_corpus_of_seals_still_holds() {
+    assert!(replay("seal", drivers::seal::run) > 50);
 }

@@ -4,6 +4,7 @@
 //! A new option is a function like those in [`OPTIONS`], a line there, and, where it can be seen, a field of [`Asked`].
 
 use std::alloc::Layout;
+use std::cell::Cell;
 use std::fmt;
 use std::ptr::NonNull;
 
@@ -82,8 +83,8 @@ fn at(input: &mut Input<'_>, run: &Run, asked: &mut Asked, builder: Builder) -> 
 fn near(input: &mut Input<'_>, run: &Run, asked: &mut Asked, builder: Builder) -> Builder {
     let address = run.place(input);
     let page = page_size();
-    let mut distances = vec![0, 1, page - 1, page, 2 * page, PAGE_GRANULARITY, MOST, 64 << 20];
-    // A hundred thousand refusals take a while: far away only where something near is free.
+    let mut distances = vec![0, 1, page - 1, page, 2 * page, PAGE_GRANULARITY, MOST, 4 << 20];
+    // A hundred thousand refusals take a while, so far away only where something near is free.
     if asked.size <= MOST && run.others.iter().any(|other| other.addr().abs_diff(address) <= MOST) {
         distances.extend([usize::MAX >> 33, 1 << 40, usize::MAX]);
     }
@@ -94,8 +95,9 @@ fn near(input: &mut Input<'_>, run: &Run, asked: &mut Asked, builder: Builder) -
 
 fn huge_pages(input: &mut Input<'_>, _: &Run, asked: &mut Asked, builder: Builder) -> Builder {
     let choice = input.one_of(&[HugePages::Never, HugePages::Transparent, HugePages::Required]);
-    // What is required is had at once: few, or more than there are.
-    if choice != HugePages::Required || asked.size <= 4 << 20 || asked.size > 1 << 46 {
+    // What is required is had at once: few, or more than there are. Where the pool is empty every place near is tried in vain.
+    let is_far = matches!(asked.place, Place::Near { distance, .. } if distance > MOST);
+    if choice != HugePages::Required || !is_far && (asked.size <= 4 << 20 || asked.size > 1 << 46) {
         asked.huge_pages = choice;
     }
     builder.huge_pages(asked.huge_pages)
@@ -357,13 +359,14 @@ struct Using {
     apart: Vec<Protection>,
     /// Bytes that were written, by their offset.
     written: Vec<(usize, u8)>,
+    checks: Cell<usize>,
 }
 
 impl Using {
     fn new(arena: Mallocator, huge_pages: HugePages) -> Self {
         let usual = arena.protection();
         let apart = vec![usual; arena.size().min(MOST) / page_size()];
-        Self { arena, huge_pages, usual, apart, written: Vec::new() }
+        Self { arena, huge_pages, usual, apart, written: Vec::new(), checks: Cell::new(0) }
     }
 
     fn all(mut self, input: &mut Input<'_>) -> Mallocator {
@@ -489,7 +492,9 @@ impl Using {
                 assert_eq!(unsafe { self.arena.base().add(offset).read() }, byte, "at {offset}");
             }
         }
-        if self.written.len() % 4 == 0 && self.huge_pages != HugePages::Required {
+        // The system is asked now and then, as that takes a while.
+        self.checks.set(self.checks.get() + 1);
+        if self.checks.get() % 4 == 0 && self.huge_pages != HugePages::Required {
             let pages = self.arena.committed().min(MOST) / page;
             // The first, the last, and one of which neighbours differ.
             let differs = self.apart.windows(2).position(|pair| pair[0] != pair[1]).unwrap_or(0);
