@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Here and in the tests.
 pub(crate) fn run(text: &str) -> Result<(), Box<dyn Error>> {
     heading("1. Read: the tree is in an arena");
     println!("{text}\n");

@@ -7,6 +7,7 @@
 //! ```
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -30,9 +31,14 @@ const SMALL: &str = r#"{
 }"#;
 
 fn main() -> ExitCode {
+    run(env::args_os().skip(1))
+}
+
+/// Here and in the tests.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut options = Options::default();
     let mut file = None;
-    for argument in env::args_os().skip(1) {
+    for argument in arguments {
         if argument == "--copy" {
             options.copy_text = true;
         } else if file.is_none() && !argument.to_string_lossy().starts_with("--") {

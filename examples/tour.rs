@@ -12,9 +12,14 @@ const ADD: &str = if cfg!(target_arch = "aarch64") {
 } else {
     "8d 04 37  c3" // lea eax, [rdi + rsi]; ret
 };
-type Add = unsafe extern "C" fn(i32, i32) -> i32;
+type Add = extern "C" fn(i32, i32) -> i32;
 
 fn main() -> Result<(), Error> {
+    run()
+}
+
+/// Here and in the tests.
+pub(crate) fn run() -> Result<(), Error> {
     heading("1. Reserve: one contiguous range. Address space costs no memory, so take plenty");
     let arena = Mallocator::builder().size(1 << 30).name("tour").build()?;
     println!("{}", arena.report());
@@ -48,17 +53,14 @@ fn main() -> Result<(), Error> {
     // SAFETY: all of it was written, or is zero because it was never used, and no reference into it is used below.
     dump(unsafe { arena.used_bytes() });
 
-    heading("4. Protect: what was written becomes code, and cannot be written any more");
-    // SAFETY: nothing in the arena is written from here on, and no reference into it is used.
-    let before = unsafe { arena.protect(0..arena.size(), Protection::READ_EXECUTE)? };
-    println!("{before} -> {}", arena.protection());
-    // SAFETY: `code` is where such a function was written, in pages that can be executed.
-    let add: Add = unsafe { std::mem::transmute(code) };
-    // SAFETY: as above; it takes any two numbers.
-    println!("the code at offset {} says 40 + 2 = {}", arena.offset_of(code).unwrap_or(0), unsafe {
-        add(40, 2)
-    });
-    refused("a write to it", &arena.try_alloc(1_u8));
+    heading("4. Seal: what was written becomes code, and cannot be written any more");
+    let (before, offset) = (arena.protection(), arena.offset_of(code).unwrap_or(0));
+    let sealed = arena.seal(Protection::READ_EXECUTE)?;
+    println!("{before} -> {}", sealed.protection());
+    // SAFETY: such a function was written there, and it takes any two numbers.
+    let add = unsafe { sealed.function::<Add>(offset) };
+    println!("the code at offset {offset} says 40 + 2 = {}", add.call(40, 2));
+    println!("a write to it does not compile: a sealed arena has no method that writes");
 
     heading("5. Scope: what is temporary goes back by itself, and the outer arena can be used inside");
     let words = Mallocator::growing(); // 64 GiB of address space
@@ -83,7 +85,7 @@ fn main() -> Result<(), Error> {
     println!("\nused before and after: {} bytes", small.used());
 
     heading("7. Free: everything at once");
-    arena.free()?;
+    sealed.free()?;
     small.free()?;
     println!("1 GiB and 64 KiB of address space are given back; the words go when they are dropped");
     Ok(())

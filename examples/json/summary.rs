@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::reader::Value;
+use super::reader::Value;
 
 /// How much there is of each kind.
 #[derive(Default)]

@@ -30,6 +30,13 @@ pub fn page_at(address: usize) -> Page {
     Page::Free
 }
 
+/// Every mapping of the process that is writable and executable at once, as `/proc/self/maps` has it.
+pub fn writable_and_executable() -> Vec<String> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let flags = |line: &str| line.split_ascii_whitespace().nth(1).unwrap().to_owned();
+    maps.lines().filter(|line| flags(line)[1..3] == *"wx").map(str::to_owned).collect()
+}
+
 /// The resident memory of the process in bytes, page tables included.
 pub fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();

@@ -15,7 +15,9 @@ use std::ops::Range;
 
 pub use children::{aborts, alone, dies};
 use mallocator::{Mallocator, Protection};
-pub use system::{in_a_fork, limit_locked_memory, mapping_flags, page_at, reserve_bare, resident};
+pub use system::{
+    in_a_fork, limit_locked_memory, mapping_flags, page_at, reserve_bare, resident, writable_and_executable,
+};
 #[cfg(unix)]
 pub use system::{mappings, resident_in};
 

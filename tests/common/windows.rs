@@ -8,7 +8,8 @@ use windows_sys::Win32::System::Diagnostics::Debug::{
     AddVectoredExceptionHandler, EXCEPTION_POINTERS, SEM_NOGPFAULTERRORBOX, SetErrorMode,
 };
 use windows_sys::Win32::System::Memory::{
-    MEM_COMMIT, MEM_FREE, MEM_RESERVE, MEMORY_BASIC_INFORMATION, PAGE_NOACCESS, VirtualAlloc, VirtualQuery,
+    MEM_COMMIT, MEM_FREE, MEM_PRIVATE, MEM_RESERVE, MEMORY_BASIC_INFORMATION, PAGE_EXECUTE_READWRITE,
+    PAGE_EXECUTE_WRITECOPY, PAGE_NOACCESS, VirtualAlloc, VirtualQuery,
 };
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
@@ -28,6 +29,27 @@ pub fn page_at(address: usize) -> Page {
         MEM_COMMIT if info.Protect == PAGE_NOACCESS => Page::Inaccessible,
         MEM_COMMIT => Page::Accessible(Protection::from_win32(info.Protect).unwrap()),
         other => panic!("{other:#x}"),
+    }
+}
+
+/// Every range of the process that is writable and executable at once, from `VirtualQuery`. Images do not count: the
+/// system, and Wine in ways of its own, maps and patches them.
+pub fn writable_and_executable() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut address = 0;
+    loop {
+        let mut info = MEMORY_BASIC_INFORMATION::default();
+        // SAFETY: `info` is a place for the answer; the address is only asked about.
+        let answered =
+            unsafe { VirtualQuery(std::ptr::without_provenance(address), &raw mut info, size_of_val(&info)) };
+        if answered == 0 {
+            return found; // behind the last address
+        }
+        let both = info.Protect & (PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY) != 0;
+        if info.State == MEM_COMMIT && info.Type == MEM_PRIVATE && both {
+            found.push(format!("{:p}, {:#x} bytes", info.BaseAddress, info.RegionSize));
+        }
+        address = info.BaseAddress.addr() + info.RegionSize;
     }
 }
 
