@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the library, its tests, its doc tests and the tour for Windows, and runs them under Wine.
+# Builds the library, its tests, its doc tests, the tour and the compiler for Windows, and runs them under Wine.
 #
 # Where rustup's x86_64-pc-windows-gnu target is installed it is used. Otherwise std is built from source by Debian's Rust,
 # for the win7 target: newer ones need a DLL that Wine 8 lacks.
@@ -52,6 +52,7 @@ timeout 300 "$wine" cmd /c exit
 
 "${cargo[@]}" test "${flags[@]}" --target "$target"
 "${cargo[@]}" run "${flags[@]}" --target "$target" --example tour
+"${cargo[@]}" run "${flags[@]}" --target "$target" --example jit
 
 on_wine=$("${cargo[@]}" test --quiet "${flags[@]}" --target "$target" -- --list | tr -d '\r' | names)
 missing=$(comm -23 <(echo "$on_linux") <(echo "$on_wine"))
