@@ -115,8 +115,8 @@ impl Node<'_> {
 
 // From text to the tree.
 
-/// More than that are refused: whoever walks the tree, or follows the parentheses, needs some stack for each.
-pub(crate) const MOST_OPERANDS: usize = 400;
+/// More than that are refused: whoever follows a tree to its end needs stack, without optimisation 3 KiB for each.
+pub(crate) const MOST_OPERANDS: usize = 100;
 
 /// Reads `text` as a whole. The error says at which of its characters, counted from 1, it cannot be read.
 pub(crate) fn parse<'a>(text: &str, arena: &'a Mallocator) -> Result<&'a Node<'a>, String> {
@@ -216,10 +216,8 @@ impl<'t, 'a> Parser<'t, 'a> {
     }
 
     fn take(&mut self, wanted: char) -> Result<(), String> {
-        if self.peek() != Some(wanted) {
-            return Err(self.expected(&format!("`{wanted}`")));
-        }
-        self.skip(1);
+        self.peek();
+        self.rest = self.rest.strip_prefix(wanted).ok_or_else(|| self.expected(&format!("`{wanted}`")))?;
         Ok(())
     }
 
@@ -327,7 +325,7 @@ pub(crate) mod machine {
     /// Where functions take their arguments.
     const ARGUMENTS: [AsmRegister64; 2] = if cfg!(windows) { [rcx, rdx] } else { [rdi, rsi] };
 
-    /// Where `x` and `y` are: registers that a function leaves as they were, those that are called and this one too.
+    /// Where `x` and `y` are while the code runs: in registers that every function leaves as they were, and so must it.
     const VARIABLES: [AsmRegister64; 2] = [rbx, r12];
 
     /// What a value takes on the stack: 16 bytes, as the stack must be at a multiple of that where a function is called,
