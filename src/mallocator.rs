@@ -313,6 +313,16 @@ impl Mallocator {
         }
     }
 
+    /// The same for the calls of the original, which are packed byte for byte also where a checker is told.
+    #[inline(always)]
+    pub(crate) fn take_packed(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        if poison::ON && layout.size() > 0 {
+            self.writable()?;
+            return self.take_raw(layout.size(), layout.align());
+        }
+        self.take_layout(layout)
+    }
+
     /// Memory for any `size`, which may be 0, whatever the protection. `align` is a power of two.
     pub(crate) fn take_raw(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
         match bump::place(self.cursor(), size, align, self.limit.get()) {

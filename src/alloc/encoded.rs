@@ -95,7 +95,7 @@ impl Mallocator {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn alloc_string<W: CodeUnit>(&self, text: &str) -> Result<&mut [W], Error> {
-        let (start, count) = self.write_units::<W>(text, align_of::<W>())?;
+        let (start, count) = self.write_units::<W>(text, align_of::<W>(), Self::take_layout)?;
         // SAFETY: `count` units were written there, aligned; they are nobody else's for as long as the arena is borrowed.
         Ok(unsafe { slice::from_raw_parts_mut(start.as_ptr(), count) })
     }
@@ -119,19 +119,30 @@ impl Mallocator {
     pub fn alloc_string_raw(&self, text: &str, width: usize) -> Result<NonNull<[u8]>, Error> {
         let packed = |start: NonNull<u8>, units: usize| NonNull::slice_from_raw_parts(start, units * width);
         match width {
-            1 => self.write_units::<u8>(text, 1).map(|(start, units)| packed(start, units)),
-            2 => self.write_units::<u16>(text, 1).map(|(start, units)| packed(start.cast(), units)),
-            4 => self.write_units::<u32>(text, 1).map(|(start, units)| packed(start.cast(), units)),
+            1 => {
+                self.write_units::<u8>(text, 1, Self::take_packed).map(|(start, units)| packed(start, units))
+            }
+            2 => self
+                .write_units::<u16>(text, 1, Self::take_packed)
+                .map(|(start, units)| packed(start.cast(), units)),
+            4 => self
+                .write_units::<u32>(text, 1, Self::take_packed)
+                .map(|(start, units)| packed(start.cast(), units)),
             _ => Err(Error::InvalidWidth { width }),
         }
     }
 
     /// Writes the units of `text` to a block aligned to `align`, and returns where and how many.
-    fn write_units<W: Encode>(&self, text: &str, align: usize) -> Result<(NonNull<W>, usize), Error> {
+    fn write_units<W: Encode>(
+        &self,
+        text: &str,
+        align: usize,
+        take: fn(&Self, Layout) -> Result<NonNull<u8>, Error>,
+    ) -> Result<(NonNull<W>, usize), Error> {
         let count = units::<W>(text).try_fold(0, |count, unit| unit.map(|_| count + 1))?;
         let size = size_of::<W>().saturating_mul(count);
         let layout = Layout::from_size_align(size, align).map_err(|_| self.exhausted(size, align))?;
-        let start = self.take_layout(layout)?.cast::<W>();
+        let start = take(self, layout)?.cast::<W>();
         for (index, unit) in units::<W>(text).flatten().enumerate() {
             // SAFETY: the block has room for `count` units, which is how many there are.
             unsafe { start.add(index).write_unaligned(unit) };
@@ -162,7 +173,7 @@ impl Mallocator {
     pub fn alloc_byte_string(&self, text: &str) -> Result<&mut [u8], Error> {
         let count = hex::bytes(text).try_fold(0, |count, byte| byte.map(|_| count + 1))?;
         let layout = Layout::array::<u8>(count).map_err(|_| self.exhausted(count, 1))?;
-        let start = self.take_layout(layout)?;
+        let start = self.take_packed(layout)?;
         for (index, byte) in hex::bytes(text).flatten().enumerate() {
             // SAFETY: the block has room for `count` bytes, which is how many there are.
             unsafe { start.add(index).write(byte) };

@@ -2,6 +2,7 @@
 
 use std::alloc::Layout;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 use std::slice;
 
 use crate::alloc::copy::copy_slice;
@@ -42,12 +43,8 @@ impl Mallocator {
     #[inline(always)]
     pub fn try_alloc_slice_copy<T: Copy>(&self, source: &[T]) -> Result<&mut [T], Error> {
         let copy = self.take_layout(Layout::for_value(source))?.cast::<T>();
-        // SAFETY: the block has the layout of `source`, is nobody else's for as long as the arena is borrowed, and so
-        // does not overlap `source`.
-        unsafe {
-            copy_slice(source, copy.as_ptr());
-            Ok(slice::from_raw_parts_mut(copy.as_ptr(), source.len()))
-        }
+        // SAFETY: the block has the layout of `source`, and is nobody else's for as long as the arena is borrowed.
+        Ok(unsafe { copied(source, copy) })
     }
 
     /// Clones a slice into the arena, element by element. The clones are not dropped when the arena takes their memory back.
@@ -323,7 +320,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_bytes(&self, bytes: &[u8]) -> &mut [u8] {
-        self.alloc_slice_copy(bytes)
+        granted(self.try_alloc_bytes(bytes))
     }
 
     /// [`alloc_bytes`](Self::alloc_bytes) that returns the error.
@@ -339,6 +336,21 @@ impl Mallocator {
     /// ```
     #[inline(always)]
     pub fn try_alloc_bytes(&self, bytes: &[u8]) -> Result<&mut [u8], Error> {
-        self.try_alloc_slice_copy(bytes)
+        let copy = self.take_packed(Layout::for_value(bytes))?;
+        // SAFETY: the block has the layout of `bytes`, and is nobody else's for as long as the arena is borrowed.
+        Ok(unsafe { copied(bytes, copy) })
+    }
+}
+
+/// Copies `source` to a block that was just taken for it.
+///
+/// # Safety
+/// The block has the layout of `source`, and is nobody else's for as long as the result lives.
+#[inline(always)]
+unsafe fn copied<'a, T: Copy>(source: &[T], copy: NonNull<T>) -> &'a mut [T] {
+    // SAFETY: the caller's; as the block is nobody else's, it does not overlap `source`.
+    unsafe {
+        copy_slice(source, copy.as_ptr());
+        slice::from_raw_parts_mut(copy.as_ptr(), source.len())
     }
 }
