@@ -3,6 +3,7 @@
 //!
 //! Run by `scripts/test-asan.sh` with the feature `asan`, and by `scripts/test-valgrind.sh` with the feature `valgrind`.
 #![cfg(any(feature = "asan", feature = "valgrind"))]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 use std::env;
 use std::process::{Command, Output};

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Page, alone, check_pages, page_at, resident};
-use mallocator::{HugePages, Mallocator, Protection};
+use mallocator::{Error, HugePages, Mallocator, OnFork, Protection};
 
 const MIB: usize = 1 << 20;
 
@@ -44,14 +44,26 @@ fn an_arena_with_an_option_neither_takes_nor_leaves_a_range() {
         let place = base(&Mallocator::with_size(MIB).unwrap());
         let plain = || Mallocator::builder().size(MIB);
         let here = 0;
+        let advised =
+            [plain().exclude_from_dumps(true), plain().on_fork(OnFork::Wipe), plain().on_fork(OnFork::Omit)];
         for builder in [
             plain().reuse(false),
+            plain().guard_pages(true),
+            plain().lock(true),
+            plain().zero_on_release(true),
+            plain().debug_fill(!cfg!(debug_assertions)),
             plain().name("named"),
             plain().huge_pages(HugePages::Never),
             plain().protection(Protection::READ_WRITE_EXECUTE),
             plain().near(&raw const here, 1 << 46),
-        ] {
-            let arena = builder.build().unwrap();
+        ]
+        .into_iter()
+        .chain(advised)
+        {
+            let arena = match builder.build() {
+                Err(Error::Unsupported { .. }) => continue,
+                arena => arena.unwrap(),
+            };
             let elsewhere = base(&arena);
             assert_ne!(elsewhere, place);
             drop(arena);
@@ -82,6 +94,10 @@ fn a_range_whose_protection_was_ever_changed_is_released() {
             drop(arena);
             assert_eq!(page_at(place), Page::Free);
         }
+        let sealed = Mallocator::with_size(MIB).unwrap().seal(Protection::READ).unwrap();
+        let place = sealed.base().addr().get();
+        drop(sealed.unseal().unwrap());
+        assert_eq!(page_at(place), Page::Free);
     });
 }
 

@@ -1,4 +1,5 @@
 //! Sealing: what is sealed cannot be written, can be read, shared and executed, and becomes an arena again.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Memory that others should not see: locked, left out of dumps and forks, zero once it is taken back.
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod common;
 

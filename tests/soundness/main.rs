@@ -6,5 +6,6 @@ mod common;
 
 mod blocks;
 mod callers;
+mod pages;
 mod scopes;
 mod zero;

@@ -411,3 +411,56 @@ fn a_secret_is_zero_before_its_pages_are_given_back() {
         }
     }
 }
+
+/// The requests of a seal are the change of the pages, for code a flush between, and the way back.
+#[test]
+fn a_seal_that_is_refused_gives_the_arena_back_as_it_was() {
+    for (protection, k) in
+        [(Protection::READ, 2), (Protection::READ_EXECUTE, 2), (Protection::READ_EXECUTE, 3)]
+    {
+        let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || {
+            let arena = Mallocator::builder().reuse(false).build().unwrap();
+            let kept = arena.alloc_str("kept").as_ptr();
+            let (arena, error) = arena.seal(protection).unwrap_err().into_parts();
+            assert!(matches!(error, Error::Os(_)));
+            assert_eq!((arena.protection(), arena.used()), (Protection::READ_WRITE, 4));
+            // SAFETY: the text is there, and nobody writes to it.
+            assert_eq!(unsafe { std::slice::from_raw_parts(kept, 4) }, b"kept");
+            arena.alloc(1);
+            let sealed = arena.seal(protection).unwrap();
+            assert_eq!(sealed.protection(), protection);
+        });
+        assert_eq!(record.leaked, 0);
+    }
+}
+
+#[test]
+fn an_arena_whose_seal_can_be_neither_made_nor_taken_back_refuses_to_be_written() {
+    struct Text;
+    impl crate::Root for Text {
+        type In<'a> = &'a str;
+    }
+    with_faults(Refuse::From(2), platform::OUT_OF_MEMORY, || {
+        let arena = Mallocator::builder().reuse(false).build().unwrap();
+        arena.alloc(1);
+        let (arena, _) = arena.seal(Protection::READ).unwrap_err().into_parts();
+        assert_eq!(arena.protection(), Protection::NO_ACCESS);
+        assert!(matches!(arena.try_alloc(1), Err(Error::NotWritable { .. })));
+    });
+    with_faults(Refuse::From(2), platform::OUT_OF_MEMORY, || {
+        let arena = Mallocator::builder().reuse(false).build().unwrap();
+        let text = crate::Rooted::<Text>::new(arena, |arena| &*arena.alloc_str("out of reach"));
+        let (text, _) = text.seal(Protection::READ).unwrap_err().into_parts();
+        let read = std::panic::AssertUnwindSafe(|| text.with(|_, text| text.len()));
+        assert!(std::panic::catch_unwind(read).is_err(), "and not a fault");
+        assert_eq!(text.into_arena().protection(), Protection::NO_ACCESS);
+    });
+    with_faults(Refuse::From(3), platform::OUT_OF_MEMORY, || {
+        let arena = Mallocator::builder().reuse(false).build().unwrap();
+        let text = crate::Rooted::<Text>::new(arena, |arena| &*arena.alloc_str("out of reach"));
+        let sealed = text.seal(Protection::READ).unwrap();
+        let (sealed, _) = sealed.unseal().unwrap_err().into_parts();
+        let read = std::panic::AssertUnwindSafe(|| sealed.with(|text| text.len()));
+        assert!(std::panic::catch_unwind(read).is_err(), "and not a fault");
+    });
+}
