@@ -111,7 +111,8 @@ impl Builder {
     /// Reserve where every byte lies within `max_distance` bytes of `ptr`: `i32::MAX` for what a 32-bit relative call
     /// is to reach. Only the address of `ptr` counts.
     ///
-    /// Up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows). Stay away from the stack:
+    /// Windows finds a place by itself (`VirtualAlloc2` with address requirements, since version 1803 of Windows 10). Elsewhere
+    /// up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows). Stay away from the stack:
     /// memory reserved in the range that it grows into ends its growth.
     ///
     /// ```

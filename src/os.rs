@@ -13,7 +13,7 @@
 //!
 //! | call | from | to | when it fails |
 //! |---|---|---|---|
-//! | [`reserve`], [`reserve_for_advice`] | free address space | reserved | nothing was reserved |
+//! | [`reserve`], [`reserve_within`], [`reserve_for_advice`] | free address space | reserved | nothing was reserved |
 //! | [`commit`] | reserved | committed, zero | still reserved |
 //! | [`decommit`] | committed | reserved | still committed, contents unspecified |
 //! | [`discard`] | committed | committed, each page as it was or zero; the memory goes when it is wanted elsewhere | the same |
@@ -210,6 +210,18 @@ pub(crate) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u
     seam::granted(Call::Reserve, start, size);
     Ok(start)
 }
+
+/// Reserves `size` bytes somewhere from address `lowest` to `last`, both included, in one call, if the system has such a call
+/// and finds a place by it. Otherwise as [`reserve`].
+pub(crate) fn reserve_within(size: usize, lowest: usize, last: usize) -> Option<NonNull<u8>> {
+    seam::ask(Call::Reserve, size).ok()?;
+    let start = platform::reserve_within(size, lowest, last)?;
+    seam::granted(Call::Reserve, start, size);
+    Some(start)
+}
+
+/// Whether [`reserve_within`] is worth asking.
+pub(crate) const CAN_RESERVE_WITHIN: bool = platform::CAN_RESERVE_WITHIN;
 
 /// Reserves `size` bytes so that, where address space allows, a multiple of [`advised_huge_page`] lies at `offset`, below
 /// `size`. To be called only where there are such pages. Otherwise as [`reserve`].

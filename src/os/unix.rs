@@ -158,6 +158,13 @@ pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u
     Ok(start)
 }
 
+/// A hint is for one address, not for a range of them: places are tried one after the other.
+pub(super) const CAN_RESERVE_WITHIN: bool = false;
+
+pub(super) const fn reserve_within(_: usize, _: usize, _: usize) -> Option<NonNull<u8>> {
+    None
+}
+
 fn prot_flags(protection: Protection) -> MprotectFlags {
     let mut flags = MprotectFlags::empty();
     flags.set(MprotectFlags::READ, protection.contains(Protection::READ));

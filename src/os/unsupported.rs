@@ -49,6 +49,12 @@ pub(super) fn reserve(size: usize, _: Option<NonZeroUsize>) -> Result<NonNull<u8
     Err(OsError::new(Call::Reserve, size, 0))
 }
 
+pub(super) const CAN_RESERVE_WITHIN: bool = false;
+
+pub(super) const fn reserve_within(_: usize, _: usize, _: usize) -> Option<NonNull<u8>> {
+    None
+}
+
 pub(super) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, OsError> {
     Err(OsError::new(Call::Reserve, size, 0))
 }

@@ -6,6 +6,7 @@
     reason = "error codes are u32 here and i32 in std"
 )]
 
+use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
@@ -13,12 +14,15 @@ use std::sync::OnceLock;
 use windows_sys::Win32::Foundation::{
     ERROR_COMMITMENT_LIMIT, ERROR_DYNAMIC_CODE_BLOCKED, ERROR_INVALID_ADDRESS, ERROR_INVALID_PARAMETER,
     ERROR_NO_SYSTEM_RESOURCES, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_SUPPORTED, ERROR_PRIVILEGE_NOT_HELD,
-    ERROR_WORKING_SET_QUOTA, GetLastError,
+    ERROR_WORKING_SET_QUOTA, GetLastError, HANDLE,
 };
 use windows_sys::Win32::System::Diagnostics::Debug::FlushInstructionCache;
+use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::Win32::System::Memory::{
-    GetLargePageMinimum, MEM_COMMIT, MEM_DECOMMIT, MEM_LARGE_PAGES, MEM_RELEASE, MEM_RESERVE, MEM_RESET,
-    PAGE_NOACCESS, PAGE_READWRITE, VirtualAlloc, VirtualFree, VirtualLock, VirtualProtect, VirtualUnlock,
+    GetLargePageMinimum, MEM_ADDRESS_REQUIREMENTS, MEM_COMMIT, MEM_DECOMMIT, MEM_EXTENDED_PARAMETER,
+    MEM_LARGE_PAGES, MEM_RELEASE, MEM_RESERVE, MEM_RESET, MemExtendedParameterAddressRequirements,
+    PAGE_NOACCESS, PAGE_READWRITE, VIRTUAL_ALLOCATION_TYPE, VirtualAlloc, VirtualFree, VirtualLock,
+    VirtualProtect, VirtualUnlock,
 };
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
@@ -144,6 +148,55 @@ pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u
     NonNull::new(start.cast()).ok_or_else(|| last_error(Call::Reserve, size))
 }
 
+pub(super) const CAN_RESERVE_WITHIN: bool = true;
+
+/// `VirtualAlloc2` with address requirements, which Windows 10 has since version 1803
+/// (<https://learn.microsoft.com/windows/win32/api/memoryapi/nf-memoryapi-virtualalloc2>): looked up, as older systems, and
+/// Wine, lack it or do not heed them.
+pub(super) fn reserve_within(size: usize, lowest: usize, last: usize) -> Option<NonNull<u8>> {
+    // SAFETY: the signature is the documented one.
+    let allocate = unsafe {
+        let library = GetModuleHandleW(windows_sys::w!("kernelbase.dll"));
+        let found = GetProcAddress(library, windows_sys::s!("VirtualAlloc2"))?;
+        std::mem::transmute::<unsafe extern "system" fn() -> isize, Allocate2>(found)
+    };
+    let (unit, info) = (granularity(), system_info());
+    let lowest = lowest.max(info.lpMinimumApplicationAddress.addr()).checked_next_multiple_of(unit)?;
+    // The last byte of the last unit that lies in the range as a whole.
+    let last = (last.min(info.lpMaximumApplicationAddress.addr()) + 1) / unit * unit - 1;
+    let mut requirements = MEM_ADDRESS_REQUIREMENTS {
+        LowestStartingAddress: ptr::without_provenance_mut(lowest),
+        HighestEndingAddress: ptr::without_provenance_mut(last),
+        Alignment: 0,
+    };
+    let mut parameter = MEM_EXTENDED_PARAMETER::default();
+    parameter.Anonymous1._bitfield = MemExtendedParameterAddressRequirements as u64;
+    parameter.Anonymous2.Pointer = (&raw mut requirements).cast();
+    // SAFETY: a new reservation never replaces another; the parameter is what its kind says.
+    let start = unsafe {
+        allocate(GetCurrentProcess(), ptr::null(), size, MEM_RESERVE, PAGE_NOACCESS, &raw mut parameter, 1)
+    };
+    let start = NonNull::new(start.cast::<u8>())?;
+    let address = start.addr().get();
+    if address < lowest || address + (size - 1) > last {
+        // SAFETY: the reservation was made above, and nobody knows of it.
+        let _ = unsafe { release(start, size) };
+        return None;
+    }
+    Some(start)
+}
+
+/// The type of `VirtualAlloc2`.
+type Allocate2 = unsafe extern "system" fn(
+    HANDLE,
+    *const c_void,
+    usize,
+    VIRTUAL_ALLOCATION_TYPE,
+    u32,
+    *mut MEM_EXTENDED_PARAMETER,
+    u32,
+) -> *mut c_void;
+
 /// <https://learn.microsoft.com/windows/win32/memory/large-page-support>: 0 where the processor has none.
 pub(super) fn huge_page() -> Option<usize> {
     // SAFETY: no precondition.
@@ -234,4 +287,26 @@ pub(super) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> 
     // SAFETY: the pseudo-handle of this process needs no closing; the range is the caller's.
     let flushed = unsafe { FlushInstructionCache(GetCurrentProcess(), start.as_ptr().cast(), len) };
     checked(flushed, Call::FlushInstructionCache, len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{granularity, release, reserve_within};
+
+    #[test]
+    fn what_is_reserved_within_a_range_lies_there() {
+        let here = (what_is_reserved_within_a_range_lies_there as fn() as *const ()).addr();
+        for (distance, size) in [(1 << 31, 1 << 20), (1 << 30, 1 << 24), (1 << 20, 1 << 21), (0, 1)] {
+            let (lowest, last) = (here.saturating_sub(distance), here + distance);
+            let found = reserve_within(size, lowest, last);
+            println!("{size} bytes within {distance} of {here:#x}: {found:?}");
+            assert!(found.is_none() || size < distance, "there is no room");
+            if let Some(start) = found {
+                let address = start.addr().get();
+                assert!(address % granularity() == 0 && lowest <= address && address + size - 1 <= last);
+                // SAFETY: it is this test's.
+                unsafe { release(start, size) }.unwrap();
+            }
+        }
+    }
 }

@@ -81,11 +81,21 @@ impl Region {
                 // SAFETY: as much is reserved.
                 unsafe { start.add(before) }
             }
-            _ => reserve_placed(size, before, total, options.placement, os::granularity(), |at| {
-                let start = os::reserve(total, at.map(|at| nonzero(at.get() - before)))?;
+            _ => {
+                let start = reserve_near_at_once(total, options.placement);
                 // SAFETY: as much is reserved.
-                Ok(unsafe { start.add(before) })
-            })?,
+                let found = start.map(|start| unsafe { start.add(before) });
+                found.map_or_else(
+                    || {
+                        reserve_placed(size, before, total, options.placement, os::granularity(), |at| {
+                            let start = os::reserve(total, at.map(|at| nonzero(at.get() - before)))?;
+                            // SAFETY: as much is reserved.
+                            Ok(unsafe { start.add(before) })
+                        })
+                    },
+                    Ok,
+                )?
+            }
         };
         let charged = os::COMMIT_IS_CHARGED || options.lock;
         let steps = Steps {
@@ -612,6 +622,15 @@ fn check_options(options: &Options) -> Result<(), Error> {
         Some((_, _, option)) => Err(Error::Unsupported { option }),
         None => Ok(()),
     }
+}
+
+/// Reserves `total` bytes near an address, where the system finds a place by itself.
+fn reserve_near_at_once(total: usize, placement: Placement) -> Option<NonNull<u8>> {
+    let Placement::Near { address, distance } = placement else { return None };
+    if !os::CAN_RESERVE_WITHIN {
+        return None;
+    }
+    os::reserve_within(total, address.saturating_sub(distance), address.saturating_add(distance))
 }
 
 /// An address behind bytes that are reserved too.
