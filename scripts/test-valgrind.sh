@@ -14,5 +14,11 @@ not_under_valgrind=(
 
 need valgrind
 export CARGO_TARGET_DIR=target/valgrind
+# Sequences of calls are as many as there is time for.
+export MALLOCATOR_DEPTH=2
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=no"
 with_listed not_under_valgrind cargo test --release --no-fail-fast --lib --tests
+
+# The crimes that must be seen, with the feature that tells it what is handed out. The children run under it.
+unset CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER
+cargo test --release --features valgrind --test checkers

@@ -50,7 +50,7 @@ export CARGO_TARGET_DIR=target/windows
 mkdir -p target
 timeout 300 "$wine" cmd /c exit
 
-"${cargo[@]}" test "${flags[@]}" --target "$target"
+MALLOCATOR_DEPTH=2 "${cargo[@]}" test "${flags[@]}" --target "$target"
 "${cargo[@]}" run "${flags[@]}" --target "$target" --example tour
 "${cargo[@]}" run "${flags[@]}" --target "$target" --example jit
 
@@ -62,3 +62,7 @@ if [ "$missing" != "$expected" ]; then
     exit 1
 fi
 echo "under Wine: $(wc -l <<<"$on_wine") tests; on Linux: $(wc -l <<<"$on_linux"); known to differ: ${#not_under_wine[@]}"
+
+# Every sequence of four calls with each refusal, which takes optimisation.
+MALLOCATOR_DEPTH=4 "${cargo[@]}" test --config 'profile.dev.package.mallocator.opt-level=2' "${flags[@]}" --target "$target" --lib \
+    -- sequences
