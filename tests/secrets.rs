@@ -284,18 +284,20 @@ fn threads_leave_nothing_behind() {
 
 #[test]
 fn a_use_after_a_scope_reads_a_pattern_where_that_is_wanted() {
-    let stale = |arena: &Mallocator| {
-        let text: NonNull<[u8]> = arena.scope(|scratch| NonNull::from(&*scratch.alloc([b'x'; 100])));
-        // SAFETY: the memory is committed, and nobody writes to it.
-        unsafe { text.as_ref() }.to_vec()
-    };
-    let filling = Mallocator::builder().debug_fill(true).build().unwrap();
-    assert_eq!(stale(&filling), [0xdd; 100]);
-    assert!(filling.alloc_zeroed_bytes(200, 1).iter().all(|&byte| byte == 0));
-    let leaving = Mallocator::builder().debug_fill(false).build().unwrap();
-    assert_eq!(stale(&leaving), [b'x'; 100]);
-    let default = Mallocator::new().unwrap();
-    assert_eq!(stale(&default), if cfg!(debug_assertions) { [0xdd; 100] } else { [b'x'; 100] });
+    alone("a_use_after_a_scope_reads_a_pattern_where_that_is_wanted", || {
+        let stale = |arena: &Mallocator| {
+            let text: NonNull<[u8]> = arena.scope(|scratch| NonNull::from(&*scratch.alloc([b'x'; 100])));
+            // SAFETY: the memory is committed, and nobody writes to it.
+            unsafe { text.as_ref() }.to_vec()
+        };
+        let filling = Mallocator::builder().debug_fill(true).build().unwrap();
+        assert_eq!(stale(&filling), [0xdd; 100]);
+        assert!(filling.alloc_zeroed_bytes(200, 1).iter().all(|&byte| byte == 0));
+        let leaving = Mallocator::builder().debug_fill(false).build().unwrap();
+        assert_eq!(stale(&leaving), [b'x'; 100]);
+        let default = Mallocator::new().unwrap();
+        assert_eq!(stale(&default), if cfg!(debug_assertions) { [0xdd; 100] } else { [b'x'; 100] });
+    });
 }
 
 #[test]
