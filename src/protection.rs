@@ -22,6 +22,8 @@ bitflags! {
     /// assert_eq!(protection.to_win32()?, 0x104); // PAGE_READWRITE | PAGE_GUARD
     /// # Ok::<(), mallocator::Error>(())
     /// ```
+    ///
+    #[doc = include_str!("../docs/protections.md")]
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     pub struct Protection: u8 {
         /// Read, write and execute: `PAGE_EXECUTE_READWRITE`.
