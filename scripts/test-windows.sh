@@ -20,6 +20,11 @@ not_under_wine=(
     os::platform::huge::tests::the_huge_pages_of_the_mappings_in_a_range_are_counted
     # Mappings are Linux's, and so is the limit on them.
     an_arena_is_three_mappings_at_most
+    # Control groups and strict accounting are Linux's.
+    what_a_control_group_has_not_is_granted_and_kills_at_the_touch
+    what_stays_below_the_limit_of_a_control_group_is_fine
+    required_huge_pages_are_no_memory_of_a_control_group
+    strict_accounting_refuses_a_commit_by_name_and_no_reservation
 )
 
 need wine wine64 gcc-mingw-w64-x86-64

@@ -10,7 +10,8 @@ use super::system;
 
 const CHILD: &str = "MALLOCATOR_TEST_CHILD";
 
-fn is_child(test: &str) -> bool {
+/// Whether this is the process that [`alone`] or [`apart`] made for `test`.
+pub fn is_child(test: &str) -> bool {
     env::var(CHILD).is_ok_and(|child| child == test)
 }
 
@@ -30,7 +31,8 @@ fn run(test: &str) -> Output {
     command.output().unwrap()
 }
 
-fn describe(output: &Output) -> String {
+/// How a process ended, and what it said.
+pub fn describe(output: &Output) -> String {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr))
 }
@@ -45,6 +47,16 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     let output = run(test);
     let finished = output.status.success() && String::from_utf8_lossy(&output.stdout).contains("done");
     assert!(finished, "{}", describe(&output));
+}
+
+/// Runs `body` in a process of its own, and says how that ended and what it printed.
+pub fn apart(test: &str, body: impl FnOnce()) -> Output {
+    if is_child(test) {
+        body();
+        println!("done");
+        process::exit(0);
+    }
+    run(test)
 }
 
 /// Runs `prepare` in a process of its own, which then writes to the address it returns, and must die by that very

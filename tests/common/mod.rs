@@ -13,7 +13,7 @@ mod system;
 
 use std::ops::Range;
 
-pub use children::{aborts, alone, dies};
+pub use children::{aborts, alone, apart, describe, dies, is_child};
 use mallocator::{Mallocator, Protection};
 pub use system::{
     in_a_fork, limit_locked_memory, mapping_flags, page_at, reserve_bare, resident, writable_and_executable,
