@@ -20,6 +20,8 @@ mod scope;
 mod seal;
 mod sync;
 mod vm;
+#[doc = include_str!("../docs/what-can-fail.md")]
+pub mod what_can_fail {}
 
 pub use alloc::CodeUnit;
 pub use allocator_api2;

@@ -38,6 +38,8 @@ use crate::protection::Protection;
 compile_error!("mallocator needs a 64-bit target: it reserves more address space than a smaller one has");
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 pub(crate) mod faulty;
 #[cfg(unix)]
 #[path = "os/unix.rs"]
