@@ -20,6 +20,7 @@ not_under_wine=(
     os::platform::huge::tests::the_huge_pages_of_the_mappings_in_a_range_are_counted
     # Mappings are Linux's, and so is the limit on them.
     an_arena_is_three_mappings_at_most
+    too_many_mappings_refuse_a_change_by_name_and_change_nothing
     # Control groups and strict accounting are Linux's.
     what_a_control_group_has_not_is_granted_and_kills_at_the_touch
     what_stays_below_the_limit_of_a_control_group_is_fine

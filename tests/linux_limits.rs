@@ -12,7 +12,7 @@ use std::os::unix::process::{ExitStatusExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mallocator::{Error, HugePages, Mallocator};
+use mallocator::{Error, HugePages, Mallocator, Protection};
 
 const MIB: usize = 1 << 20;
 const TIB: usize = 1 << 40;
@@ -168,6 +168,42 @@ fn what_stays_below_the_limit_of_a_control_group_is_fine() {
     let group = group.unwrap();
     assert_eq!(group.killed(), Some(0));
     assert!(group.peak().is_none_or(|peak| (LIMIT / 2..=LIMIT).contains(&peak)), "{:?}", group.peak());
+}
+
+/// A part of a mapping that gets another protection is a mapping of its own, and Linux limits how many a process has.
+/// <https://docs.kernel.org/admin-guide/sysctl/vm.html#max-map-count>
+#[test]
+fn too_many_mappings_refuse_a_change_by_name_and_change_nothing() {
+    common::alone("too_many_mappings_refuse_a_change_by_name_and_change_nothing", || {
+        let most = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        if most > 1 << 21 {
+            return println!("a process may have {most} mappings: too many to make");
+        }
+        let page = mallocator::page_size();
+        let builder = Mallocator::builder().size(2 * most * page).huge_pages(HugePages::Never);
+        let arena = builder.build().unwrap();
+        arena.alloc_raw(arena.size(), 1).unwrap();
+        let every_other = |index: usize, protection| {
+            let start = 2 * index * page;
+            // SAFETY: nothing is in the arena.
+            unsafe { arena.protect(start..start + page, protection) }
+        };
+        let mut changes = (0..most).map(|index| (index, every_other(index, Protection::READ)));
+        let (index, refused) = changes.find_map(|(index, done)| Some((index, done.err()?))).unwrap();
+        println!("the {index}th: {refused}");
+        assert!(matches!(refused, Error::Os(error) if error.call() == "mprotect"), "{refused}");
+        assert!(refused.to_string().contains("vm.max_map_count"), "{refused}");
+        let state = |index: usize| common::page_at(arena.base().addr().get() + 2 * index * page);
+        let accessible = common::Page::Accessible;
+        assert_eq!(state(index), accessible(Protection::READ_WRITE));
+        assert_eq!(state(index - 1), accessible(Protection::READ));
+        assert_eq!(arena.protection(), Protection::READ_WRITE);
+        // What is like its neighbours again is one mapping with them, and makes room.
+        every_other(index - 2, Protection::READ_WRITE).unwrap();
+        every_other(index, Protection::READ).unwrap();
+        assert_eq!(state(index), accessible(Protection::READ));
+    });
 }
 
 /// Whether the settings of the machine may be changed for a moment; where not, a line says why.
