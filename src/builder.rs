@@ -112,8 +112,9 @@ impl Builder {
     /// is to reach. Only the address of `ptr` counts.
     ///
     /// Windows finds a place by itself (`VirtualAlloc2` with address requirements, since version 1803 of Windows 10). Elsewhere
-    /// up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows). Stay away from the stack:
-    /// memory reserved in the range that it grows into ends its growth.
+    /// up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows); fewer where the system
+    /// refuses one after the other for another reason than that it is taken. Stay away from the stack: memory reserved in the
+    /// range that it grows into ends its growth.
     ///
     /// ```
     /// use mallocator::Mallocator;

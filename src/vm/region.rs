@@ -20,6 +20,11 @@ use crate::vm::poison;
 const COMMIT_RETRIES: u32 = 5;
 const COMMIT_PAUSE: Duration = Duration::from_millis(20);
 
+/// After so many refusals in a row that do not say that a place is taken, no other place is tried. One that is too high is
+/// refused in the same words, so the first of them says nothing; but half of the places lie below the target. Where so many
+/// are refused it is not for the place: a limit on the process, or too few huge pages, refuses all of them.
+const MOST_REFUSALS: usize = 64;
+
 /// A reserved range. The first [`committed`](Self::committed) bytes are committed; the rest cannot be touched,
 /// nor can the page behind the range, which is reserved with it and never committed, nor what lies before it.
 ///
@@ -661,13 +666,19 @@ fn reserve_placed(
         }
         Placement::Near { address, distance } => {
             let mut error = Error::OutOfReach { address, distance };
+            let mut refusals = 0;
             let places = plan::places_near(address, distance, size, granularity);
             for place in places.filter(|&place| place > before) {
                 match reserve(NonZeroUsize::new(place)) {
                     Ok(start) => return Ok(start),
-                    Err(refusal) if os::is_taken(&refusal) => error = Error::OutOfReach { address, distance },
+                    Err(refusal) if os::is_taken(&refusal) => {
+                        (error, refusals) = (Error::OutOfReach { address, distance }, 0);
+                    }
                     // A place too high, or a limit on the process: the next may be granted.
-                    Err(refusal) => error = refusal.into(),
+                    Err(refusal) => (error, refusals) = (refusal.into(), refusals + 1),
+                }
+                if refusals == MOST_REFUSALS {
+                    break;
                 }
             }
             Err(error)

@@ -343,9 +343,18 @@ fn after_a_large_arena_small_ones_ask_for_nothing() {
 #[test]
 fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
     let here = 0;
-    with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
-        let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
-        assert!(matches!(refused, Err(Error::Os(_))), "{refused:?}");
+    // Not at the first: that may be for the place. But soon.
+    for huge_pages in [HugePages::Never, HugePages::Required] {
+        let record = with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
+            let builder = Mallocator::builder().huge_pages(huge_pages);
+            let refused = builder.near(&raw const here, usize::MAX).build();
+            assert!(matches!(refused, Err(Error::Os(_))) || huge_pages == HugePages::Required, "{refused:?}");
+        });
+        assert!(record.asked.len() <= 64, "{} requests", record.asked.len());
+    }
+    let highest = std::ptr::without_provenance::<u8>(1 << 47);
+    with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
+        assert!(Mallocator::builder().near(highest, 1 << 40).build().is_ok());
     });
     with_faults(Refuse::From(0), platform::TAKEN, || {
         let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
