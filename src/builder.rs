@@ -115,6 +115,8 @@ impl Builder {
     /// up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows); fewer where the system
     /// refuses one after the other for another reason than that it is taken. Stay away from the stack: memory reserved in the
     /// range that it grows into ends its growth.
+    /// refuses one after the other for another reason than that it is taken. Stay away from the stack: memory reserved in the
+    /// range that it grows into ends its growth.
     ///
     /// ```
     /// use mallocator::Mallocator;

@@ -72,7 +72,10 @@ pub(crate) fn next_commit(committed: usize, needed: usize, size: usize, steps: S
 
 /// The steps in which places near an address are tried: coarse first, so that a crowded neighbourhood is left soon, then
 /// finer, so that a hole in it is found.
-const PASSES: [usize; 5] = [0x1000_0000, 0x100_0000, 0x10_0000, 0x1_0000, 0x1000];
+const PASSES: [usize; 5] = [FARTHEST_STEP, 0x100_0000, 0x10_0000, 0x1_0000, 0x1000];
+
+/// The step that the search for a place begins with.
+pub(crate) const FARTHEST_STEP: usize = 0x1000_0000;
 
 /// How many places are tried at the most: enough for every 64 KiB of the 4 GiB around a target, and every page of its
 /// nearest 200 MiB, so that the search ends.

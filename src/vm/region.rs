@@ -20,9 +20,9 @@ use crate::vm::poison;
 const COMMIT_RETRIES: u32 = 5;
 const COMMIT_PAUSE: Duration = Duration::from_millis(20);
 
-/// After so many refusals in a row that do not say that a place is taken, no other place is tried. One that is too high is
-/// refused in the same words, so the first of them says nothing; but half of the places lie below the target. Where so many
-/// are refused it is not for the place: a limit on the process, or too few huge pages, refuses all of them.
+/// After so many refusals in a row that do not say that a place is taken, no other place is tried, as it is not for the place:
+/// a limit on the process, or too few huge pages. A place that is too high is refused in the same words, so it is not the
+/// first that ends the search; and more are, the larger the range, before the lower ones come that it fits in.
 const MOST_REFUSALS: usize = 64;
 
 /// A reserved range. The first [`committed`](Self::committed) bytes are committed; the rest cannot be touched,
@@ -667,6 +667,7 @@ fn reserve_placed(
         Placement::Near { address, distance } => {
             let mut error = Error::OutOfReach { address, distance };
             let mut refusals = 0;
+            let most_refusals = MOST_REFUSALS + size / plan::FARTHEST_STEP * 2;
             let places = plan::places_near(address, distance, size, granularity);
             for place in places.filter(|&place| place > before) {
                 match reserve(NonZeroUsize::new(place)) {
@@ -677,7 +678,7 @@ fn reserve_placed(
                     // A place too high, or a limit on the process: the next may be granted.
                     Err(refusal) => (error, refusals) = (refusal.into(), refusals + 1),
                 }
-                if refusals == MOST_REFUSALS {
+                if refusals == most_refusals {
                     break;
                 }
             }

@@ -354,7 +354,9 @@ fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
     }
     let highest = std::ptr::without_provenance::<u8>(1 << 47);
     with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
-        assert!(Mallocator::builder().near(highest, 1 << 40).build().is_ok());
+        for size in [1, 64 << 30] {
+            assert!(Mallocator::builder().size(size).near(highest, 1 << 40).build().is_ok(), "{size}");
+        }
     });
     with_faults(Refuse::From(0), platform::TAKEN, || {
         let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
