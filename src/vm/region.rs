@@ -293,7 +293,7 @@ impl Region {
             }
             // What is hidden needs no pattern.
             Clean::Fill if !poison::ON => {
-                self.set(start..end.min(start.saturating_add(clean::FILLED)), clean::PATTERN)
+                self.set(start..end.min(start.saturating_add(clean::FILLED)), clean::PATTERN);
             }
             _ => {}
         }
