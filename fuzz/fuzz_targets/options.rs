@@ -1,4 +1,4 @@
-//! The options of the builder, and what is granted; see `drivers/options.rs`.
+//! The options of the builder, and what is granted; see `drivers/options/`.
 #![no_main]
 
 #[path = "../../tests/common/mod.rs"]

@@ -1,4 +1,4 @@
-//! Arenas that are sealed, with and without a root; see `drivers/seal.rs`.
+//! Arenas that are sealed, with and without a root; see `drivers/seal/`.
 #![no_main]
 
 #[path = "../../tests/common/mod.rs"]
