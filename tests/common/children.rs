@@ -39,6 +39,11 @@ pub fn describe(output: &Output) -> String {
 
 /// Runs `body` in a process in which nothing else happens. `test` is the name of the test that calls this.
 pub fn alone(test: &str, body: impl FnOnce()) {
+    alone_or(test, body, String::new);
+}
+
+/// The same, where `tell` knows more of a process that did not finish.
+pub fn alone_or(test: &str, body: impl FnOnce(), tell: impl FnOnce() -> String) {
     if is_child(test) {
         body();
         println!("done");
@@ -46,7 +51,7 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     }
     let output = run(test);
     let finished = output.status.success() && String::from_utf8_lossy(&output.stdout).contains("done");
-    assert!(finished, "{}", describe(&output));
+    assert!(finished, "{}{}", describe(&output), tell());
 }
 
 /// Runs `body` in a process of its own, and says how that ended and what it printed.
