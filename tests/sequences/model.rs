@@ -129,7 +129,7 @@ impl Model {
         }
         match builder.build() {
             Ok(arena) => {
-                let report = random.rarely(64).then(|| arena.report());
+                let report = random.rarely(2048).then(|| arena.report());
                 if let Some(report) = report {
                     assert_eq!((report.locked(), report.zero_on_release()), (self.lock, self.zero));
                 }

@@ -24,9 +24,9 @@ pub(super) fn step(model: &mut Model, mut arena: Mallocator) -> Option<Mallocato
             end(model, arena);
             arena = model.build()?;
         }
-        7 if model.random.rarely(8) => arena = elsewhere(model, arena),
+        7 if model.random.rarely(16) => arena = elsewhere(model, arena),
         // Each leaves a stack behind.
-        8 if model.random.rarely(64) => forget_a_scope(model, &arena),
+        8 if model.random.rarely(256) => forget_a_scope(model, &arena),
         _ => call(model, &[&arena]),
     }
     assert!(arena.used() >= model.end() && arena.used() <= arena.size());
