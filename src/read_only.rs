@@ -9,7 +9,7 @@ use std::path::Path;
 /// lock and no `&mut`. The root of an arena must be of such a type to be [sealed](crate::Rooted::seal) with the arena, as a
 /// write to sealed pages is a fault.
 ///
-/// Structures and enumerations of one's own are made such types by [`read_only!`](crate::read_only), which needs no
+/// Structures and enumerations of one's own are made such types by [`read_only!`](crate::read_only!), which needs no
 /// `unsafe`.
 ///
 /// # Safety

@@ -1,4 +1,4 @@
-//! What checkers are told: which bytes of a range may be touched, by AddressSanitizer (feature `asan`) and by valgrind's
+//! What checkers are told: which bytes of a range may be touched, by the address sanitizer (feature `asan`) and by valgrind's
 //! memcheck (feature `valgrind`). Without these features it is nothing, and costs nothing.
 //!
 //! With one of them, what is not handed out is hidden, and so is what was taken back. Values and layouts start at a multiple
@@ -13,7 +13,7 @@ pub(crate) const ON: bool = cfg!(any(feature = "asan", feature = "valgrind"));
 /// How many hidden bytes lie behind a value.
 const ZONE: usize = 16;
 
-/// What values start at a multiple of: the unit in which AddressSanitizer remembers what may be touched.
+/// What values start at a multiple of: the unit in which the address sanitizer remembers what may be touched.
 const UNIT: usize = 8;
 
 /// Size and alignment of the room that a layout takes, where there is room.

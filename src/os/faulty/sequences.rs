@@ -24,7 +24,7 @@ const SMALL: usize = 3 << 17;
 const LARGE: usize = 5 << 20;
 
 /// The calls. Those that change something change it back, if they are let.
-const CALLS: [fn(&mut Run) -> Result<(), Error>; 10] = [
+const CALLS: [Step; 10] = [
     |run| run.keep(100),
     |run| run.keep(run.arena().size() / 4),
     |run| {
@@ -85,6 +85,8 @@ const CALLS: [fn(&mut Run) -> Result<(), Error>; 10] = [
         Ok(())
     },
 ];
+
+type Step = fn(&mut Run) -> Result<(), Error>;
 
 /// One arena, and what is known of it.
 struct Run {
