@@ -89,33 +89,30 @@ impl Mallocator {
         }
     }
 
-    /// A view of the innermost live view, which is not open yet.
+    /// A view of this arena or view, which has none: not open yet.
     ///
     /// It must not outlive the borrow of `self`.
     #[inline]
     pub(crate) fn view(&self) -> Self {
-        let parent = self.innermost();
         Self {
-            ahead: parent.ahead.clone(),
+            ahead: self.ahead.clone(),
             base: self.base,
             child: Cell::new(None),
             pin: Cell::new(0),
             region: self.region,
-            role: Role::View { start: parent.cursor() },
-            limit: parent.limit.clone(),
+            role: Role::View { start: self.cursor() },
+            limit: self.limit.clone(),
         }
     }
 
-    /// Opens `view`, which was just made of it, on the innermost live view, and returns that.
+    /// Opens `view`, which was just made of it.
     ///
     /// # Safety
     /// `view` stays where it is until [`close`](Self::close) has been called, or for ever.
     #[inline]
-    pub(crate) unsafe fn open(&self, view: &Self) -> &Self {
-        let parent = self.innermost();
-        parent.child.set(Some(NonNull::from(view)));
-        parent.limit.set(0);
-        parent
+    pub(crate) unsafe fn open(&self, view: &Self) {
+        self.child.set(Some(NonNull::from(view)));
+        self.limit.set(0);
     }
 
     /// Closes `view`, which was opened on this arena or view: the cursor goes back to where it was, or to the end of

@@ -63,9 +63,10 @@ impl Mallocator {
     /// let text: &str = arena.scope(|scratch| &*scratch.alloc_str("gone"));
     /// ```
     pub fn scope<R>(&self, f: impl FnOnce(&Self) -> R) -> R {
-        let view = self.view();
+        let parent = self.innermost();
+        let view = parent.view();
         // SAFETY: the view stays in this frame, and is closed before the frame ends, however it ends.
-        let parent = unsafe { self.open(&view) };
+        unsafe { parent.open(&view) };
         let _close = Close { parent, view: &view };
         f(&view)
     }

@@ -37,6 +37,8 @@ pub(crate) struct Region {
     committed: Cell<usize>,
     /// The highest address that may have been written since the range was last taken, where it is above every cursor.
     high: Cell<usize>,
+    /// A cursor that is lowered from there, or from below, changes nothing: at most `high`, and 0 where something is always done.
+    quiet: Cell<usize>,
     /// As far may have been written before: from there, and from `high`, on memory is zero.
     dirt: Cell<usize>,
     /// The size that was asked for.
@@ -150,6 +152,7 @@ impl Region {
             size,
             committed: Cell::new(0),
             high: Cell::new(base.addr().get()),
+            quiet: Cell::new(0),
             dirt: Cell::new(base.addr().get()),
             asked: options.size,
             plain: Cell::new(options.are_plain()),
@@ -256,6 +259,7 @@ impl Region {
     pub(crate) fn begin_anew(&self) {
         self.dirt.set(self.high());
         self.high.set(self.base.addr().get());
+        self.quiet.set(0);
         poison::hide(self.base, self.committed.get());
     }
 
@@ -265,21 +269,33 @@ impl Region {
         self.high.set(self.high.get().max(address));
     }
 
+    /// Whether anything is done about bytes that are taken back.
+    const fn cleans(&self) -> bool {
+        poison::ON || !matches!(self.clean, Clean::Not)
+    }
+
     /// To be called when a cursor is lowered from `end` to `start`: nothing between is used any more. Says whether anything
     /// was done about it, and protections may have changed.
     #[inline]
     pub(crate) fn take_back(&self, start: usize, end: usize) -> bool {
+        end > self.quiet.get() && self.take_back_slowly(start, end)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_back_slowly(&self, start: usize, end: usize) -> bool {
         self.note(end);
-        let cleans = (poison::ON || self.clean != Clean::Not) && start < end;
-        if cleans {
+        if !self.cleans() {
+            self.quiet.set(self.high.get());
+            return false;
+        }
+        if start < end {
             self.clean_up(start, end);
         }
-        cleans
+        start < end
     }
 
     /// Does to the bytes at addresses `start..end` what is done to bytes that were taken back.
-    #[cold]
-    #[inline(never)]
     fn clean_up(&self, start: usize, end: usize) {
         let base = self.base.addr().get();
         let (start, end) = (start - base, (end - base).min(self.committed.get()));
@@ -424,6 +440,7 @@ impl Region {
             self.committed.set(kept);
             let clean = self.base.addr().get() + kept;
             self.high.set(self.high.get().min(clean));
+            self.quiet.set(0);
             self.dirt.set(self.dirt.get().min(clean));
             self.protections.borrow_mut().clear(kept..committed);
         }
