@@ -36,6 +36,8 @@ pub use hashbrown;
 pub use mallocator::Mallocator;
 pub use protection::Protection;
 pub use read_only::ReadOnly;
+#[doc(hidden)]
+pub use read_only::for_read_only;
 pub use report::Report;
 pub use rooted::{Root, Rooted, SealedRoot};
 pub use scope::Mark;

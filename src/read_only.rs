@@ -32,7 +32,23 @@ use std::path::Path;
     note = "a sealed arena cannot be written: wrap the type's definition in `mallocator::read_only! {{ ... }}`, \
             and use no `Cell`, atomic, lock or `&mut` in it"
 )]
-pub unsafe trait ReadOnly {}
+pub unsafe trait ReadOnly {
+    /// Where [`read_only!`](crate::read_only) looks at every field.
+    #[doc(hidden)]
+    fn every_field_is_read_only()
+    where
+        Self: Sized,
+    {
+    }
+}
+
+/// What [`read_only!`](crate::read_only) uses, under names that nobody can give another meaning.
+#[doc(hidden)]
+pub mod for_read_only {
+    pub use std::prelude::v1::derive;
+
+    pub const fn check<T: super::ReadOnly + ?Sized>() {}
+}
 
 macro_rules! plain {
     ($($type:ty),*) => {
@@ -118,52 +134,55 @@ tuple!(A, B, C, D, E, F, G, H);
 #[macro_export]
 macro_rules! read_only {
     (
-        $(#[doc $($doc:tt)*])*
+        $(#[doc = $($doc:tt)*])*
         $(#[derive($($derive:path),* $(,)?)])?
         $visibility:vis struct $name:ident $(<$($lifetime:lifetime),* $(,)?>)? {
-            $($(#[doc $($field_doc:tt)*])* $field_visibility:vis $field:ident: $type:ty),* $(,)?
+            $($(#[doc = $($field_doc:tt)*])* $field_visibility:vis $field:ident: $type:ty),* $(,)?
         }
     ) => {
-        $(#[doc $($doc)*])*
-        $(#[derive($($derive),*)])?
+        $(#[doc = $($doc)*])*
+        $(#[$crate::for_read_only::derive($($derive),*)])?
         $visibility struct $name $(<$($lifetime),*>)? {
-            $($(#[doc $($field_doc)*])* $field_visibility $field: $type),*
+            $($(#[doc = $($field_doc)*])* $field_visibility $field: $type),*
         }
-        $crate::read_only!(@check $name [$($($lifetime),*)?] [$($type;)*]);
+        // SAFETY: every field is, which is checked inside, where the types mean what they mean above: no name is in scope that
+        // is not there too.
+        unsafe impl<$($($lifetime),*)?> $crate::ReadOnly for $name<$($($lifetime),*)?> {
+            fn every_field_is_read_only() {
+                $($crate::for_read_only::check::<$type>();)*
+            }
+        }
     };
     (
-        $(#[doc $($doc:tt)*])*
+        $(#[doc = $($doc:tt)*])*
         $(#[derive($($derive:path),* $(,)?)])?
         $visibility:vis enum $name:ident $(<$($lifetime:lifetime),* $(,)?>)? {
             $(
-                $(#[doc $($variant_doc:tt)*])*
+                $(#[doc = $($variant_doc:tt)*])*
                 $variant:ident
-                $(($($(#[doc $($item_doc:tt)*])* $item:ty),* $(,)?))?
-                $({ $($(#[doc $($field_doc:tt)*])* $field:ident: $type:ty),* $(,)? })?
+                $(($($(#[doc = $($item_doc:tt)*])* $item:ty),* $(,)?))?
+                $({ $($(#[doc = $($field_doc:tt)*])* $field:ident: $type:ty),* $(,)? })?
             ),* $(,)?
         }
     ) => {
-        $(#[doc $($doc)*])*
-        $(#[derive($($derive),*)])?
+        $(#[doc = $($doc)*])*
+        $(#[$crate::for_read_only::derive($($derive),*)])?
         $visibility enum $name $(<$($lifetime),*>)? {
             $(
-                $(#[doc $($variant_doc)*])*
+                $(#[doc = $($variant_doc)*])*
                 $variant
-                $(($($(#[doc $($item_doc)*])* $item),*))?
-                $({ $($(#[doc $($field_doc)*])* $field: $type),* })?
+                $(($($(#[doc = $($item_doc)*])* $item),*))?
+                $({ $($(#[doc = $($field_doc)*])* $field: $type),* })?
             ),*
         }
-        $crate::read_only!(@check $name [$($($lifetime),*)?] [$($($($item;)*)? $($($type;)*)?)*]);
-    };
-    (@check $name:ident [$($lifetime:lifetime),*] [$($type:ty;)*]) => {
-        // SAFETY: every field is, which is checked below.
-        unsafe impl<$($lifetime),*> $crate::ReadOnly for $name<$($lifetime),*> {}
-        const _: () = {
-            #[allow(dead_code, clippy::extra_unused_lifetimes)]
-            fn every_field_is_read_only<$($lifetime),*>() {
-                fn check<T: $crate::ReadOnly + ?Sized>() {}
-                $(check::<$type>();)*
+        // SAFETY: as above.
+        unsafe impl<$($($lifetime),*)?> $crate::ReadOnly for $name<$($($lifetime),*)?> {
+            fn every_field_is_read_only() {
+                $(
+                    $($($crate::for_read_only::check::<$item>();)*)?
+                    $($($crate::for_read_only::check::<$type>();)*)?
+                )*
             }
-        };
+        }
     };
 }
