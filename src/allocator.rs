@@ -37,12 +37,13 @@ impl Mallocator {
     /// Gives the end of a block back, or all of it, if it is the last.
     pub(crate) fn shorten_block(&self, start: usize, old_size: usize, new_size: usize) {
         if old_size != new_size {
-            self.lower_end(start, start + old_size, start + new_size);
+            let new_end = start + new_size;
+            self.lower_end(start, start + old_size, new_end, new_end);
         }
     }
 
     /// Gives a block back whose contents were not finished, and what aligning it took, if it is the last. `before` is where
-    /// the cursor was.
+    /// the cursor was, or would have been, had the open scope ended then.
     pub(crate) fn give_back(&self, before: usize, block: Range<usize>) {
         if block.is_empty() {
             return;
@@ -50,7 +51,7 @@ impl Mallocator {
         if self.cursor() == block.end {
             self.lower_cursor(before);
         } else {
-            self.lower_end(block.start, block.end, block.start);
+            self.lower_end(block.start, block.end, block.start, before.min(block.start));
         }
     }
 

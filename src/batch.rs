@@ -407,7 +407,7 @@ impl Drop for Batch<'_> {
         let Held { cursor, limit } = self.held;
         if let Source::Arena(arena) = self.source {
             if cursor < limit {
-                arena.lower_end(cursor, limit, cursor);
+                arena.lower_end(cursor, limit, cursor, cursor);
             }
         }
     }

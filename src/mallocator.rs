@@ -226,23 +226,32 @@ impl Mallocator {
     }
 
     /// Gives the memory from `new_end` to `end` back, the end of a block of this arena that starts at `start`, if it is the
-    /// last of all: in this arena, or, when it was taken while a view is open, in the innermost view.
-    pub(crate) fn lower_end(&self, start: usize, end: usize, new_end: usize) {
-        debug_assert!(start <= new_end && new_end <= end);
+    /// last of all: in this arena, or, when it was taken while a view is open, in the innermost view. Then `pinned` is where
+    /// what this arena has there ends, at most at `new_end`.
+    pub(crate) fn lower_end(&self, start: usize, end: usize, new_end: usize, pinned: usize) {
+        debug_assert!(start <= new_end && new_end <= end && pinned <= new_end);
         if poison::ON {
             return poison::hide(self.pointer(new_end), end - new_end);
         }
         if self.cursor() == end {
             return self.lower_cursor(new_end);
         }
+        if self.has_view() && self.is_last(start, end) {
+            self.take_back(new_end, end);
+            self.innermost().set_cursor(new_end);
+            self.pin_views(new_end);
+            if let Some(child) = self.child.get() {
+                // SAFETY: a live view is on the stack of a scope that has not ended.
+                unsafe { child.as_ref() }.pin.set(pinned);
+            }
+        }
+    }
+
+    /// Whether the block of this arena from `start` to `end` is the last in the innermost view, and was taken there.
+    pub(crate) fn is_last(&self, start: usize, end: usize) -> bool {
         let innermost = self.innermost();
         // A view opened since starts behind the block, and so does what is in it.
-        let taken_there = matches!(innermost.role, Role::View { start: first } if first <= start);
-        if innermost.cursor() == end && self.has_view() && taken_there {
-            self.take_back(new_end, end);
-            innermost.set_cursor(new_end);
-            self.pin_views(new_end);
-        }
+        innermost.cursor() == end && !matches!(innermost.role, Role::View { start: first } if first > start)
     }
 
     /// Moves the cursor up from `from` to `to`, if `from` is where it is, no view is open, and there is room.

@@ -20,15 +20,17 @@ pub(crate) struct Filling<'a, T> {
     len: usize,
     /// Where the cursor was before the block was taken, or would have been, had the open scope ended then.
     before: usize,
+    /// Where the first block starts of those that it has outgrown one behind the other, and nothing between; its own if none.
+    first: usize,
 }
 
 impl<'a, T> Filling<'a, T> {
     pub(crate) fn with_capacity(arena: &'a Mallocator, capacity: usize) -> Result<Self, Error> {
         let layout = Self::layout(arena, capacity)?;
         let before = arena.settled();
-        let start = arena.take_layout(layout)?.cast();
+        let start = arena.take_layout(layout)?.cast::<T>();
         let capacity = if size_of::<T>() == 0 { usize::MAX } else { capacity };
-        Ok(Self { arena, start, capacity, len: 0, before })
+        Ok(Self { arena, start, capacity, len: 0, before, first: start.addr().get() })
     }
 
     fn layout(arena: &Mallocator, capacity: usize) -> Result<Layout, Error> {
@@ -54,10 +56,12 @@ impl<'a, T> Filling<'a, T> {
         let new = Self::layout(self.arena, capacity)?;
         let old = Layout::array::<T>(self.capacity).unwrap_or(Layout::new::<()>());
         let before = self.arena.settled();
+        let end = self.start.addr().get() + old.size();
+        let was_last = old.size() != 0 && self.arena.is_last(self.first, end);
         // SAFETY: the block was handed out for `old`, and `new` is larger.
         let start = unsafe { self.arena.grow_block(self.start.cast(), old, new) }?.cast();
-        if start != self.start {
-            self.before = before;
+        if start != self.start && !was_last {
+            (self.before, self.first) = (before, start.addr().get());
         }
         (self.start, self.capacity) = (start, capacity);
         Ok(())
@@ -113,8 +117,9 @@ impl<T> Drop for Filling<'_, T> {
                 self.0.give_back(self.1, self.2.clone());
             }
         }
-        let start = self.start.addr().get();
-        let _give_back = GiveBack(self.arena, self.before, start..start + self.size());
+        let end = self.start.addr().get() + self.size();
+        let first = if self.size() == 0 { end } else { self.first };
+        let _give_back = GiveBack(self.arena, self.before, first..end);
         // SAFETY: so many elements were made there, and nobody has them.
         unsafe { NonNull::slice_from_raw_parts(self.start, self.len).drop_in_place() };
     }

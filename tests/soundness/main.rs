@@ -6,6 +6,7 @@ mod common;
 
 mod blocks;
 mod callers;
+mod errors;
 mod pages;
 mod scopes;
 mod zero;
