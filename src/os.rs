@@ -21,7 +21,7 @@
 //! | [`reserve_huge`] | free address space | committed, zero, in memory, on huge pages for good | nothing was reserved |
 //! | [`protect`] | committed | committed, contents kept | some pages may have changed: set them again |
 //! | [`release`] | a whole reservation | free address space | still reserved |
-//! | [`lock`], [`unlock`] | committed | committed, never paged out, or again like others | as it was |
+//! | [`lock`], [`unlock`] | committed | committed, never paged out, or again like others | some pages may have changed |
 //! | [`exclude_from_dumps`] | reserved or committed | the same; not in what is written when the process crashes | the same |
 //! | [`wipe_on_fork`], [`omit_on_fork`] | reserved or committed | the same; in a forked process zero, or not there | the same |
 //! | [`flush_instruction_cache`] | committed | the same; what was written there can be executed | the same |

@@ -28,7 +28,9 @@ impl Mallocator {
     /// - hold nothing that a live reference, code that runs, a live [`Batch`](crate::Batch), or an allocation that a closure
     ///   or an iterator is still making needs the old protection for;
     /// - are given back a protection that allows ordinary stores before anything is allocated in them again, also after
-    ///   [`rewind`](Self::rewind) and [`reset`](Self::reset), unless the range is the whole reservation.
+    ///   [`rewind`](Self::rewind) and [`reset`](Self::reset), unless the range is the whole reservation;
+    /// - with [`zero_on_release`](crate::Builder::zero_on_release), hold nothing that is taken back while another thread
+    ///   executes code in them: they are writable for that moment, and not executable.
     ///
     /// ```
     /// use mallocator::{Mallocator, Protection};

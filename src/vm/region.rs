@@ -408,8 +408,12 @@ impl Region {
         // SAFETY: pages behind the committed prefix are reserved and not committed, and the region's.
         unsafe { os::commit(self.at(committed), end - committed, self.protection()) }?;
         if let Err(refusal) = self.lock(committed, end) {
+            // Some may be locked, and would not be given back.
             // SAFETY: the pages were just committed, and nobody knows.
-            let _ = unsafe { os::decommit(self.at(committed), end - committed) };
+            unsafe {
+                let _ = os::unlock(self.at(committed), end - committed);
+                let _ = os::decommit(self.at(committed), end - committed);
+            }
             return Err(refusal);
         }
         poison::hide(self.at(committed), end - committed);
@@ -451,20 +455,18 @@ impl Region {
     /// As [`decommit`](Self::decommit), of the pages from offset `start` to `end`.
     unsafe fn decommit_pages(&self, start: usize, end: usize) -> Result<(), OsError> {
         let (place, len) = (self.at(start), end - start);
-        if self.options.lock {
-            // Pages that are locked are not given back.
-            // SAFETY: all that is committed is locked.
-            unsafe { os::unlock(place, len) }?;
-        }
-        // SAFETY: the caller's.
-        match unsafe { os::decommit(place, len) } {
+        // Pages that are locked are not given back.
+        // SAFETY: all that is committed is locked; otherwise the caller's.
+        let outcome = unsafe {
+            let unlocked = if self.options.lock { os::unlock(place, len) } else { Ok(()) };
+            unlocked.and_then(|()| os::decommit(place, len))
+        };
+        match outcome {
             Ok(()) => poison::forget(place, len),
-            Err(refusal) => {
-                self.refused.set(self.lock(start, end).err().or(self.refused.get()));
-                return Err(refusal);
-            }
+            // Where the pages are several mappings, some may be unlocked also when that was refused.
+            Err(_) => self.refused.set(self.lock(start, end).err().or(self.refused.get())),
         }
-        Ok(())
+        outcome
     }
 
     /// Makes the range one that a thread may keep for the next arena: at most [`KEPT`](Self::KEPT) bytes of it stay in

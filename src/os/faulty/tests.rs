@@ -474,3 +474,18 @@ fn an_arena_whose_seal_can_be_neither_made_nor_taken_back_refuses_to_be_written(
         assert!(std::panic::catch_unwind(read).is_err(), "and not a fault");
     });
 }
+
+#[test]
+fn pages_that_stay_are_locked_again_whichever_request_was_refused() {
+    const CASES: [&[Call]; 2] = [&[Call::Unlock], &[Call::Decommit]];
+    for refuse in CASES {
+        let record = with_faults(Refuse::Every(refuse), platform::OUT_OF_MEMORY, || {
+            let region = Region::reserve(Options { lock: true, ..Options::new(1 << 16) }).unwrap();
+            // SAFETY: nothing in the region is used.
+            assert_eq!(unsafe { region.decommit(0) }.unwrap_err().call, refuse[0]);
+            assert_eq!(region.refused(), None);
+            assert_eq!(region.committed(), 1 << 16);
+        });
+        assert_eq!(record.asked[record.asked.len() - 2..], [Call::Lock, Call::Release]);
+    }
+}
