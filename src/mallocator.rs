@@ -129,6 +129,7 @@ impl Mallocator {
         view.take_back(settled, view.cursor());
         self.child.set(None);
         self.set_cursor(settled);
+        self.unpin(settled);
         self.limit.set(view.limit.get());
     }
 
@@ -239,6 +240,7 @@ impl Mallocator {
         if self.has_view() && self.is_last(start, end) {
             self.take_back(new_end, end);
             self.innermost().set_cursor(new_end);
+            self.unpin(new_end);
             self.pin_views(new_end);
             if let Some(child) = self.child.get() {
                 // SAFETY: a live view is on the stack of a scope that has not ended.
@@ -374,6 +376,11 @@ impl Mallocator {
             passed.pin.set(end);
             view = passed.child.get();
         }
+    }
+
+    /// Nothing lies behind `end`, so that what was pinned there is gone.
+    fn unpin(&self, end: usize) {
+        self.pin.set(self.pin.get().min(end));
     }
 
     /// What is left is too small. `align` is a power of two.

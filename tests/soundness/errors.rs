@@ -60,3 +60,19 @@ fn an_error_of_an_outer_arena_in_two_scopes_leaves_nothing_when_both_have_ended(
     });
     assert_eq!(arena.used(), 0);
 }
+
+#[test]
+fn what_is_pinned_behind_a_block_that_is_given_back_is_not_pinned_any_more() {
+    let arena = Mallocator::new().unwrap();
+    arena.scope(|one| {
+        one.scope(|_two| {
+            let block = one.alloc_boxed([1_u8; 64]);
+            drop(arena.alloc_boxed([2_u8; 64])); // behind it, which pins both scopes at the end of the block
+            drop(block);
+        });
+        assert_eq!(one.used(), 0);
+        assert_eq!(one.alloc_try_with(|| Err::<[u8; 100], ()>(())), Err(()));
+        assert_eq!((one.used(), arena.used()), (0, 0));
+    });
+    assert_eq!(arena.used(), 0);
+}
