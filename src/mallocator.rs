@@ -466,7 +466,8 @@ impl Mallocator {
     ///
     /// # Errors
     /// [`Error::Os`] when the system refuses. The memory is given back and the release tried once more; if that is refused
-    /// too, what is lost is address space.
+    /// too, what is lost is address space. Also when all was given back, and [`Report::refused`](crate::Report::refused)
+    /// would have told of something.
     ///
     /// ```
     /// let arena = mallocator::Mallocator::new()?;

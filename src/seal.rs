@@ -402,7 +402,8 @@ impl Sealed {
         Ok(Function { pointer, _pages: PhantomData })
     }
 
-    /// Makes it an arena again, with what was handed out where it was, and the protection it had.
+    /// Makes it an arena again, with what was handed out where it was, and the protection it had: all pages get that of the
+    /// arena, also those that [`protect`](Mallocator::protect) had given another.
     ///
     /// # Errors
     /// [`Error::Os`] when the system refuses; the error [gives back](SealError::into_parts) what is still sealed.

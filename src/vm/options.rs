@@ -56,7 +56,9 @@ pub enum HugePages {
 /// What a process made by `fork` has of an arena, for [`Builder::on_fork`](crate::Builder::on_fork).
 ///
 /// `fork` itself is unsafe in Rust. In the new process an arena that is not [`Copy`](Self::Copy) may be dropped, and nothing
-/// else may be done with it or with what was allocated in it.
+/// else may be done with it or with what was allocated in it: nor may a [`Rooted`](crate::Rooted) or a collection be dropped
+/// whose contents have a drop of their own. Processes are told apart by their numbers, so a new one that is the first of
+/// a namespace of its own, as the old one was of its, is taken for the old one.
 ///
 /// ```
 /// use mallocator::{Error, Mallocator, OnFork};

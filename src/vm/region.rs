@@ -581,18 +581,22 @@ impl Region {
     /// After a failure that may have changed some of `pages`.
     fn restore(&self, pages: Range<usize>) {
         let runs = self.protections.borrow().within(pages);
-        let torn = runs.into_iter().any(|(run, protection)| {
+        let mut torn = false;
+        // Each run, also behind one that is refused.
+        for (run, protection) in runs {
             // SAFETY: the range lies in the committed prefix and gets what it had.
-            unsafe { os::protect(self.at(run.start), run.len(), protection) }.is_err()
-        });
+            torn |= unsafe { os::protect(self.at(run.start), run.len(), protection) }.is_err();
+        }
         if torn {
             self.protections.replace(Runs::everywhere(Protection::NO_ACCESS));
         }
     }
 
-    /// Gives the range back. After a refusal it is tried once more, as on drop.
+    /// Gives the range back. After a refusal it is tried once more, as on drop. A refusal that was only noted is told here, as
+    /// nobody can ask any more.
     pub(crate) fn release(mut self) -> Result<(), OsError> {
-        self.release_once()
+        self.release_once()?;
+        self.refused.get().map_or(Ok(()), Err)
     }
 
     fn release_once(&mut self) -> Result<(), OsError> {

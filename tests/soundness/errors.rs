@@ -28,7 +28,7 @@ fn an_error_of_an_outer_arena_leaves_what_others_took_meanwhile() {
         let outer = arena.alloc(7_u64);
         let pinned = arena.used();
         let mut held = Vec::new();
-        let numbers = (0_u64..).map(|number| {
+        let numbers = (0_u64..).inspect(|&number| {
             // Between two blocks of the growing slice, now by the one and now by the other.
             if number == 100 {
                 held.push(scratch.alloc(number));
@@ -36,7 +36,6 @@ fn an_error_of_an_outer_arena_leaves_what_others_took_meanwhile() {
             if number == 1000 {
                 inside.push(arena.alloc(number));
             }
-            number
         });
         assert!(arena.try_alloc_iter(numbers).is_err());
         assert!(arena.used() > pinned);
