@@ -412,6 +412,11 @@ fn vector(model: &mut Model, chain: &[&Mallocator], depth: usize) {
         if chain.len() <= DEPTH && model.random.rarely(2) {
             let inner = caught(|| {
                 chain[chain.len() - 1].scope(|view| {
+                    if model.random.rarely(4) {
+                        // It ends where the scope begins.
+                        vec.truncate(4);
+                        vec.shrink_to_fit();
+                    }
                     let mut scratch = ArenaVec::<u8>::new_in(view);
                     if scratch.try_reserve_exact(50).is_ok() {
                         scratch.resize(50, 0xee);

@@ -26,7 +26,7 @@ pub(super) fn step(model: &mut Model, mut arena: Mallocator) -> Option<Mallocato
         }
         7 if model.random.rarely(16) => arena = elsewhere(model, arena),
         // Each leaves a stack behind.
-        8 if model.random.rarely(256) => forget_a_scope(model, &arena),
+        8 if model.random.rarely(128) => forget_a_scope(model, &arena),
         _ => call(model, &[&arena]),
     }
     assert!(arena.used() >= model.end() && arena.used() <= arena.size());

@@ -154,7 +154,7 @@ pub(super) fn properties(input: &mut Input<'_>, arena: &Mallocator, asked: &Aske
             assert_eq!(page_at(start + size), Page::Inaccessible, "the page behind");
         }
     }
-    if looks % 32 == 0 {
+    if looks % 128 == 0 {
         flags(arena, asked);
     }
 }

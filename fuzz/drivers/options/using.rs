@@ -110,7 +110,8 @@ impl Using {
             };
             assert_eq!(left, expected, "at {offset}, where {byte} was");
         }
-        if self.after == After::Zero && self.checks.get() % 4 == 0 {
+        // A report takes a while on Linux.
+        if self.after == After::Zero && self.checks.get() % 32 == 0 {
             assert_eq!(self.arena.report().refused(), None);
         }
     }
