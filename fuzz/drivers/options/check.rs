@@ -121,7 +121,11 @@ pub(super) fn refused(run: &Run, asked: &Asked, error: Error) {
     }
     // What is known to be in the way is named.
     if let Place::At(address) = asked.place {
-        let plain = !required && refusal_of(asked.protection).is_none() && (1..=MOST).contains(&asked.size);
+        let missing = matches!(error, Error::Unsupported { option } if is_missing(asked, option));
+        let plain = !required
+            && !missing
+            && refusal_of(asked.protection).is_none()
+            && (1..=MOST).contains(&asked.size);
         if plain
             && address % allocation_granularity() == 0
             && run.is_taken(address, asked.before(), asked.size)
