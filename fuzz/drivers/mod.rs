@@ -8,6 +8,18 @@ pub mod options;
 pub mod seal;
 pub mod text;
 
+/// Whether there is such a protection, on any platform. Its bits: read, write, execute; guard, no cache, write combine;
+/// targets.
+fn exists(protection: mallocator::Protection) -> bool {
+    let bits = protection.bits();
+    let (access, special, targets) = (bits & 7, bits >> 3 & 7, bits >> 6 & 1);
+    bits < 128
+        && [0b000, 0b001, 0b011, 0b100, 0b101, 0b111].contains(&access)
+        && [0, 1, 2, 4].contains(&special)
+        && (special == 0 || access != 0)
+        && (targets == 0 || access & 4 != 0)
+}
+
 /// The bytes that decide. Where they end, zeros follow.
 pub struct Input<'a> {
     bytes: &'a [u8],

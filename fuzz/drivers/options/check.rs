@@ -7,15 +7,10 @@ use mallocator::{Error, HugePages, Mallocator, OnFork, Protection, allocation_gr
 use super::{Addr, Asked, Input, MOST, Place, Run};
 use crate::common::{Page, mapping_flags, page_at};
 
-/// Why a protection cannot be had, if it cannot. Its bits: read, write, execute; guard, no cache, write combine; targets.
+/// Why a protection cannot be had, if it cannot.
 pub(super) fn refusal_of(protection: Protection) -> Option<fn(&Error) -> bool> {
     let bits = protection.bits();
-    let (access, special, targets) = (bits & 7, bits >> 3 & 7, bits >> 6 & 1);
-    let exists = bits < 128
-        && [0b000, 0b001, 0b011, 0b100, 0b101, 0b111].contains(&access)
-        && [0, 1, 2, 4].contains(&special)
-        && (special == 0 || access != 0)
-        && (targets == 0 || access & 4 != 0);
+    let exists = super::super::exists(protection);
     if !exists {
         Some(|error| matches!(error, Error::InvalidProtection(_)))
     } else if bits > 7 && !cfg!(windows) {

@@ -202,12 +202,7 @@ fn plain(input: &mut Input<'_>, mut arena: Mallocator) {
 /// Why a seal cannot be had, if it cannot.
 fn has_cause(protection: Protection, error: Error, rooted: bool) -> bool {
     let bits = protection.bits();
-    let (access, special, targets) = (bits & 7, bits >> 3 & 7, bits >> 6 & 1);
-    let exists = bits < 128
-        && [0b000, 0b001, 0b011, 0b100, 0b101, 0b111].contains(&access)
-        && [0, 1, 2, 4].contains(&special)
-        && (special == 0 || access != 0)
-        && (targets == 0 || access & 4 != 0);
+    let exists = super::exists(protection);
     let usual = cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")));
     match error {
         Error::SealWritable { protection: said } => said == protection && bits & 2 != 0,
