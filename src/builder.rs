@@ -266,7 +266,8 @@ impl Builder {
     /// the end of a scope, a collection that gives its block back, a drop, [`free`](Mallocator::free). The default is
     /// `false`. No optimiser removes it. It takes time, for each byte taken back.
     ///
-    /// What a collection outgrew is taken back with the rest of the arena and not before. An arena that is forgotten
+    /// What a collection outgrew is taken back with the rest of the arena and not before, and what a scope holds below something
+    /// that an outer arena took, or tried to take, with that outer arena's. An arena that is forgotten
     /// (`mem::forget`), or that is there when the process exits, takes nothing back. Pages that cannot be written are made
     /// writable for the moment; should the system refuse that, the bytes stay, and
     /// [`Report::refused`](crate::Report::refused) tells.

@@ -195,14 +195,16 @@ impl Model {
         self.blocks.iter().map(|block| block.offset + block.len).max().unwrap_or(0)
     }
 
-    /// Everything deeper than `depth` was just taken back, which now ends at what `arena` has in use.
+    /// Everything deeper than `depth` was just taken back, and what is free begins where `arena` says.
     pub(super) fn took_back(&mut self, arena: &Mallocator, depth: Option<usize>) {
-        let (base, used, committed) = (arena.base(), arena.used(), arena.committed());
+        let (base, committed) = (arena.base(), arena.committed());
+        // Where a scope was forgotten, what is free begins in that.
+        let free = arena.size() - arena.available();
         let zero = self.zero;
         self.blocks.retain(|block| {
             let stays = depth.is_some_and(|depth| block.depth <= depth);
             for offset in [block.offset, block.offset + block.len - 1] {
-                if zero && !stays && (used..committed).contains(&offset) {
+                if zero && !stays && (free..committed).contains(&offset) {
                     // SAFETY: the byte is committed, and nobody has it.
                     assert_eq!(unsafe { base.add(offset).read() }, 0, "a secret at {offset}");
                 }
