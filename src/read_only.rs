@@ -42,7 +42,7 @@ pub unsafe trait ReadOnly {
     }
 }
 
-/// What [`read_only!`](crate::read_only) uses, under names that nobody can give another meaning.
+/// What [`read_only!`](crate::read_only!) uses, under names that nobody can give another meaning.
 #[doc(hidden)]
 pub mod for_read_only {
     pub use std::prelude::v1::derive;
