@@ -93,6 +93,41 @@ fn after_a_reset_and_a_trim() {
     });
 }
 
+/// What is known of the memory before it was given back is not true of the memory after.
+#[test]
+fn after_a_trim_and_another_use() {
+    zeroes_after(|arena| {
+        for _ in 0..2 {
+            arena.alloc([0xff_u8; DIRT]);
+            arena.reset();
+            arena.trim();
+            arena.alloc([0xff_u8; DIRT]);
+            arena.reset();
+        }
+    });
+}
+
+#[test]
+fn after_another_life_of_the_range() {
+    for trimmed in [false, true] {
+        zeroes_after(|arena| {
+            let place = arena.base();
+            for _ in 0..3 {
+                arena.alloc([0xff_u8; DIRT]);
+                arena.reset();
+                if trimmed {
+                    arena.trim();
+                }
+                drop(std::mem::replace(arena, Mallocator::with_size(1 << 12).unwrap()));
+                *arena = Mallocator::new().unwrap();
+            }
+            assert_eq!(arena.base(), place, "the thread kept the range");
+            arena.alloc([0xff_u8; DIRT]);
+            arena.reset();
+        });
+    }
+}
+
 #[test]
 fn after_an_error_and_a_panic_half_way() {
     zeroes_after(|arena| {

@@ -135,7 +135,7 @@ fn when_everything_is_refused_from_some_request_on_nothing_is_lost() {
         assert_eq!(record.leaked, 0, "from request {k}");
         assert_eq!(errors.is_empty(), record.refused.is_empty(), "from request {k}: {errors:?}");
         if record.refused.is_empty() {
-            assert!(k > 50, "{k} requests");
+            assert!(k > 40, "{k} requests");
             break;
         }
     }
@@ -350,7 +350,8 @@ fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
             let refused = builder.near(&raw const here, usize::MAX).build();
             assert!(matches!(refused, Err(Error::Os(_))) || huge_pages == HugePages::Required, "{refused:?}");
         });
-        assert!(record.asked.len() <= 64, "{} requests", record.asked.len());
+        let most = 64 + usize::from(super::super::CAN_RESERVE_WITHIN);
+        assert!(record.asked.len() <= most, "{} requests", record.asked.len());
     }
     let highest = std::ptr::without_provenance::<u8>(1 << 47);
     with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
