@@ -55,9 +55,13 @@ impl<'a, T> Filling<'a, T> {
     fn grow_to(&mut self, capacity: usize) -> Result<(), Error> {
         let new = Self::layout(self.arena, capacity)?;
         let old = Layout::array::<T>(self.capacity).unwrap_or(Layout::new::<()>());
-        let before = self.arena.settled();
-        let end = self.start.addr().get() + old.size();
-        let was_last = old.size() != 0 && self.arena.is_last(self.first, end);
+        // The last block of all moves only where a view is open.
+        let (before, was_last) = if self.arena.has_view() {
+            let end = self.start.addr().get() + old.size();
+            (self.arena.settled(), old.size() != 0 && self.arena.is_last(self.first, end))
+        } else {
+            (self.arena.cursor(), false)
+        };
         // SAFETY: the block was handed out for `old`, and `new` is larger.
         let start = unsafe { self.arena.grow_block(self.start.cast(), old, new) }?.cast();
         if start != self.start && !was_last {
