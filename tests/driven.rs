@@ -7,6 +7,7 @@ mod common;
 #[path = "../fuzz/drivers/mod.rs"]
 mod drivers;
 
+use std::env;
 use std::fs;
 
 use proptest::collection::vec;
@@ -41,10 +42,16 @@ proptest! {
     }
 }
 
-/// Runs what the fuzzer found, and says how many inputs that is.
+/// Runs what the fuzzer found, or where `MALLOCATOR_REPLAY` is n every n-th input, and says how many inputs there are.
 fn replay(target: &str, run: impl Fn(&[u8])) -> usize {
     let corpus = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
-    fs::read_dir(corpus).unwrap().map(|file| run(&fs::read(file.unwrap().path()).unwrap())).count()
+    let mut files: Vec<_> = fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let every = env::var("MALLOCATOR_REPLAY").map_or(1, |every| every.parse().unwrap());
+    for file in files.iter().step_by(every) {
+        run(&fs::read(file).unwrap());
+    }
+    files.len()
 }
 
 #[test]
