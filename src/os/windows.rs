@@ -163,7 +163,8 @@ pub(super) fn reserve_within(size: usize, lowest: usize, last: usize) -> Option<
     let (unit, info) = (granularity(), system_info());
     let lowest = lowest.max(info.lpMinimumApplicationAddress.addr()).checked_next_multiple_of(unit)?;
     // The last byte of the last unit that lies in the range as a whole.
-    let last = (last.min(info.lpMaximumApplicationAddress.addr()) + 1) / unit * unit - 1;
+    let behind = (last.min(info.lpMaximumApplicationAddress.addr()) + 1) / unit * unit;
+    let last = behind.checked_sub(1).filter(|&last| last > lowest)?;
     let mut requirements = MEM_ADDRESS_REQUIREMENTS {
         LowestStartingAddress: ptr::without_provenance_mut(lowest),
         HighestEndingAddress: ptr::without_provenance_mut(last),
@@ -296,6 +297,7 @@ mod tests {
     #[test]
     fn what_is_reserved_within_a_range_lies_there() {
         let here = (what_is_reserved_within_a_range_lies_there as fn() as *const ()).addr();
+        assert_eq!(reserve_within(1, 0, 100), None, "no granule");
         for (distance, size) in [(1 << 31, 1 << 20), (1 << 30, 1 << 24), (1 << 20, 1 << 21), (0, 1)] {
             let (lowest, last) = (here.saturating_sub(distance), here + distance);
             let found = reserve_within(size, lowest, last);
