@@ -13,7 +13,6 @@ not_under_valgrind=(
 )
 
 need valgrind
-export CARGO_TARGET_DIR=target/valgrind
 # Sequences of calls, and what fuzzers found, are as many as there is time for.
 export MALLOCATOR_DEPTH=2 MALLOCATOR_REPLAY=10
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=no"
