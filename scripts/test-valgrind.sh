@@ -10,6 +10,7 @@ not_under_valgrind=(
     a_reservation_larger_than_the_address_space_is_refused_with_the_cause
     # It refuses 64 GiB too.
     os::faulty::tests::filling_an_arena_asks_the_system_rarely
+    os::faulty::tests::a_search_nearby_goes_on_below_places_that_are_too_high
 )
 
 need valgrind

@@ -340,6 +340,17 @@ fn after_a_large_arena_small_ones_ask_for_nothing() {
     assert_eq!(requests(9), requests(0));
 }
 
+/// A range of this size does not fit in the highest places there are, and some are refused before it does.
+#[test]
+fn a_search_nearby_goes_on_below_places_that_are_too_high() {
+    let highest = std::ptr::without_provenance::<u8>(1 << 47);
+    with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
+        for size in [1, 64 << 30] {
+            assert!(Mallocator::builder().size(size).near(highest, 1 << 40).build().is_ok(), "{size}");
+        }
+    });
+}
+
 #[test]
 fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
     let here = 0;
@@ -353,12 +364,6 @@ fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
         let most = 64 + usize::from(super::super::CAN_RESERVE_WITHIN);
         assert!(record.asked.len() <= most, "{} requests", record.asked.len());
     }
-    let highest = std::ptr::without_provenance::<u8>(1 << 47);
-    with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
-        for size in [1, 64 << 30] {
-            assert!(Mallocator::builder().size(size).near(highest, 1 << 40).build().is_ok(), "{size}");
-        }
-    });
     with_faults(Refuse::From(0), platform::TAKEN, || {
         let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
         assert!(matches!(refused, Err(Error::OutOfReach { distance: 0x10_0000, .. })), "{refused:?}");
