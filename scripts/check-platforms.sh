@@ -30,6 +30,7 @@ done
 not_under_qemu=(
     # qemu keeps data of its own for every page of the guest.
     reserving_64_gib_costs_under_1_mib
+    a_search_nearby_goes_on_below_places_that_are_too_high
     ten_thousand_arenas_are_made_and_dropped_without_a_trace
     an_arena_costs_little_more_than_it_holds
     # Its /proc/self/maps joins neighbouring pages that differ for the guest only.
