@@ -289,8 +289,8 @@ impl Builder {
     /// Whether bytes become 0xDD when they are taken back while the arena lives, so that a use after that is seen. The default
     /// is `true` where the library is built with debug assertions, else `false`.
     ///
-    /// At most 16 MiB are filled at a time, and nothing that is still zero, so that memory that was never used is not used
-    /// for this. [`zero_on_release`](Self::zero_on_release) goes before it.
+    /// At most 16 MiB are filled at a time, and of more than 64 KiB nothing that is still zero, so that memory that was never
+    /// used is not used for this. [`zero_on_release`](Self::zero_on_release) goes before it.
     ///
     /// ```
     /// use mallocator::Mallocator;

@@ -19,15 +19,24 @@ pub(crate) const PATTERN: u8 = 0xdd;
 /// How much is filled at a time: enough to be seen, and a bound on the time.
 pub(crate) const FILLED: usize = 16 << 20;
 
-/// How many bytes are looked at before they are written.
+/// How many bytes are looked at before they are written, where there are many.
 const PIECE: usize = 4096;
 
-/// Sets `len` bytes to `value`, but not those pieces of them that are zero as a whole: they were never used, or it is zero
-/// that is wanted, and memory is only had where it is written.
+/// Up to so many are written without a look.
+const FEW: usize = 16 * PIECE;
+
+/// Sets `len` bytes to `value`; of many not those pieces that are zero as a whole: they were never used, or it is zero that
+/// is wanted, and memory is only had where it is written.
 ///
 /// # Safety
 /// The bytes can be read and written, and nobody else uses them.
 pub(crate) unsafe fn set(start: NonNull<u8>, len: usize, value: u8) {
+    if len <= FEW {
+        // SAFETY: the caller's.
+        unsafe { start.write_bytes(value, len) };
+        observed(start);
+        return;
+    }
     let mut at = 0;
     while at < len {
         let piece = PIECE.min(len - at);
@@ -77,10 +86,10 @@ mod tests {
 
     #[test]
     fn pieces_that_hold_something_are_set_and_others_left() {
-        for (offset, len) in [(0, 3 * PIECE), (3, 2 * PIECE + 1), (PIECE - 1, 2), (7, 0), (0, 3 * PIECE - 5)]
-        {
-            for (value, used) in [(0, 0..3 * PIECE), (PATTERN, 0..3 * PIECE), (PATTERN, offset..offset + 1)] {
-                let mut bytes = vec![0_u8; 3 * PIECE];
+        const ALL: usize = 20 * PIECE;
+        for (offset, len) in [(0, ALL), (3, 18 * PIECE + 1), (7, 0), (5, FEW), (0, ALL - 5)] {
+            for (value, used) in [(0, 0..ALL), (PATTERN, 0..ALL), (PATTERN, offset..offset + 1)] {
+                let mut bytes = vec![0_u8; ALL];
                 bytes[used].fill(1);
                 let before = bytes.clone();
                 // SAFETY: the bytes are this test's.
@@ -88,8 +97,8 @@ mod tests {
                 for (piece, old) in
                     bytes[offset..offset + len].chunks(PIECE).zip(before[offset..].chunks(PIECE))
                 {
-                    let untouched = old[..piece.len()].iter().all(|&byte| byte == 0);
-                    let expected = if untouched { 0 } else { value };
+                    let left = len > FEW && old[..piece.len()].iter().all(|&byte| byte == 0);
+                    let expected = if left { 0 } else { value };
                     assert!(piece.iter().all(|&byte| byte == expected), "{offset} {len} {value}");
                 }
                 assert!(
