@@ -35,6 +35,11 @@ not_under_qemu=(
     an_arena_costs_little_more_than_it_holds
     # Its /proc/self/maps joins neighbouring pages that differ for the guest only.
     protect_changes_whole_pages_and_says_what_they_were
+    the_corpus_of_options_still_holds
+    what_a_builder_is_asked_for_is_had_or_refused_with_its_cause
+    # It does not pass on what it is told of dumps and forks.
+    memory_is_left_out_of_dumps_from_end_to_end
+    a_forked_process_finds_what_the_option_says
     # It gives ordinary pages for huge ones, and the pool stays as it is.
     required_ones_come_from_the_pool_and_go_back_to_it
     # It starts cargo for this system, not for the guest.
