@@ -253,7 +253,7 @@ fn memory_that_was_never_used_is_not_used_for_zeroes_or_patterns() {
             Mallocator::builder().zero_on_release(false).debug_fill(true),
         ] {
             let mut arena = builder.size(1 << 30).build().unwrap();
-            arena.alloc_uninit_slice::<u8>(1 << 26);
+            arena.alloc_uninit_slice::<u8>(1 << 25);
             let before = common::resident();
             arena.reset();
             // Windows gives memory also where it is only read, and charged it before.
