@@ -2,6 +2,7 @@
 
 mod clean;
 mod options;
+mod place;
 pub(crate) mod poison;
 mod region;
 pub(crate) mod reuse;

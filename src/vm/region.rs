@@ -1,7 +1,6 @@
 //! One reserved range, owned: it commits one growing prefix, and goes back to the system when dropped.
 
 use std::cell::{Cell, RefCell};
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::thread;
@@ -14,16 +13,12 @@ use crate::pure::plan::{self, Huge, Steps};
 use crate::pure::runs::Runs;
 use crate::vm::clean::{self, Clean};
 use crate::vm::options::{HugePages, OnFork, Options, Placement};
+use crate::vm::place::{nonzero, reserve_near_at_once, reserve_placed};
 use crate::vm::poison;
 
 /// How often, and after how long, a commit is tried again that the system may yet grant.
 const COMMIT_RETRIES: u32 = 5;
 const COMMIT_PAUSE: Duration = Duration::from_millis(20);
-
-/// After so many refusals in a row that do not say that a place is taken, no other place is tried, as it is not for the place:
-/// a limit on the process, or too few huge pages. A place that is too high is refused in the same words, so it is not the
-/// first that ends the search; and more are, the larger the range, before the lower ones come that it fits in.
-const MOST_REFUSALS: usize = 64;
 
 /// A reserved range. The first [`committed`](Self::committed) bytes are committed; the rest cannot be touched,
 /// nor can the page behind the range, which is reserved with it and never committed, nor what lies before it.
@@ -649,63 +644,5 @@ fn check_options(options: &Options) -> Result<(), Error> {
     match granted.into_iter().find(|(wanted, exists, _)| *wanted && !exists) {
         Some((_, _, option)) => Err(Error::Unsupported { option }),
         None => Ok(()),
-    }
-}
-
-/// Reserves `total` bytes near an address, where the system finds a place by itself.
-fn reserve_near_at_once(total: usize, placement: Placement) -> Option<NonNull<u8>> {
-    let Placement::Near { address, distance } = placement else { return None };
-    if !os::CAN_RESERVE_WITHIN {
-        return None;
-    }
-    os::reserve_within(total, address.saturating_sub(distance), address.saturating_add(distance))
-}
-
-/// An address behind bytes that are reserved too.
-fn nonzero(address: usize) -> NonZeroUsize {
-    NonZeroUsize::new(address).unwrap_or(NonZeroUsize::MAX)
-}
-
-/// Reserves by `reserve`, which is given and returns the place of `size` bytes that are subject to `placement`, at a
-/// multiple of `granularity`; in all `total` bytes, of which `before` lie before that place.
-fn reserve_placed(
-    size: usize,
-    before: usize,
-    total: usize,
-    placement: Placement,
-    granularity: usize,
-    reserve: impl Fn(Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError>,
-) -> Result<NonNull<u8>, Error> {
-    match placement {
-        Placement::Anywhere => Ok(reserve(None)?),
-        Placement::At(address) => {
-            let usable = address > before
-                && address.checked_add(total).is_some_and(|end| isize::try_from(end).is_ok());
-            let at = NonZeroUsize::new(address).filter(|_| usable && address % granularity == 0);
-            let at = at.ok_or(Error::InvalidAddress { address, granularity })?;
-            reserve(Some(at)).map_err(|refusal| {
-                if os::is_taken(&refusal) { Error::AddressInUse { address, size } } else { refusal.into() }
-            })
-        }
-        Placement::Near { address, distance } => {
-            let mut error = Error::OutOfReach { address, distance };
-            let mut refusals = 0;
-            let most_refusals = MOST_REFUSALS + size / plan::FARTHEST_STEP * 2;
-            let places = plan::places_near(address, distance, size, granularity);
-            for place in places.filter(|&place| place > before) {
-                match reserve(NonZeroUsize::new(place)) {
-                    Ok(start) => return Ok(start),
-                    Err(refusal) if os::is_taken(&refusal) => {
-                        (error, refusals) = (Error::OutOfReach { address, distance }, 0);
-                    }
-                    // A place too high, or a limit on the process: the next may be granted.
-                    Err(refusal) => (error, refusals) = (refusal.into(), refusals + 1),
-                }
-                if refusals == most_refusals {
-                    break;
-                }
-            }
-            Err(error)
-        }
     }
 }
