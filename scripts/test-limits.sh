@@ -6,14 +6,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 settings=/proc/sys/vm
-policy=$(cat $settings/overcommit_memory)
-ratio=$(cat $settings/overcommit_ratio)
-kbytes=$(cat $settings/overcommit_kbytes)
-pool=$(cat $settings/nr_overcommit_hugepages)
+# A kernel need not have each of them.
+get() { cat "$settings/$1" 2>/dev/null || true; }
+policy=$(get overcommit_memory)
+ratio=$(get overcommit_ratio)
+kbytes=$(get overcommit_kbytes)
+pool=$(get nr_overcommit_hugepages)
 
 # put NAME VALUE: where it is another.
 put() {
-    [ "$(cat "$settings/$1")" = "$2" ] || echo "$2" >"$settings/$1"
+    [ "$(get "$1")" = "$2" ] || echo "$2" >"$settings/$1"
 }
 
 # Of ratio and kbytes the one that counts is not 0; writing it sets the other to 0.

@@ -293,7 +293,8 @@ impl Region {
     /// Does to the bytes at addresses `start..end` what is done to bytes that were taken back.
     fn clean_up(&self, start: usize, end: usize) {
         let base = self.base.addr().get();
-        let (start, end) = (start - base, (end - base).min(self.committed.get()));
+        let start = start - base;
+        let end = (end - base).min(self.committed.get()).max(start);
         if self.is_here().is_err() {
             return;
         }

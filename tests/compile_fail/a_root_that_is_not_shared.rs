@@ -3,6 +3,7 @@ use mallocator::{Mallocator, Protection, ReadOnly, Root, Rooted};
 use std::marker::PhantomData;
 
 struct Alone<'a>(&'a u32, PhantomData<*const ()>);
+// SAFETY: a number, and nothing.
 unsafe impl ReadOnly for Alone<'_> {}
 impl Root for Alone<'_> {
     type In<'a> = Alone<'a>;
