@@ -7,6 +7,7 @@ mod batch;
 mod builder;
 mod collections;
 mod error;
+mod function;
 mod mallocator;
 mod os;
 mod properties;
@@ -31,6 +32,7 @@ pub use collections::{Box, Vec};
 #[cfg(feature = "hashbrown")]
 pub use collections::{HashMap, HashSet};
 pub use error::{Error, OsError, ProtectionError};
+pub use function::Function;
 #[cfg(feature = "hashbrown")]
 pub use hashbrown;
 pub use mallocator::Mallocator;
@@ -41,6 +43,6 @@ pub use read_only::for_read_only;
 pub use report::Report;
 pub use rooted::{Root, Rooted, SealedRoot};
 pub use scope::Mark;
-pub use seal::{Function, SealError, Sealed};
+pub use seal::{SealError, Sealed};
 pub use sync::SyncMallocator;
 pub use vm::{HugePages, OnFork};

@@ -1,7 +1,6 @@
 //! One reserved range, owned: it commits one growing prefix, and goes back to the system when dropped.
 
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
 use std::ptr::NonNull;
 use std::thread;
 use std::time::Duration;
@@ -11,10 +10,13 @@ use crate::os::{self, OsError};
 use crate::protection::Protection;
 use crate::pure::plan::{self, Huge, Steps};
 use crate::pure::runs::Runs;
-use crate::vm::clean::{self, Clean};
+use crate::vm::clean::Clean;
 use crate::vm::options::{HugePages, OnFork, Options, Placement};
 use crate::vm::place::{nonzero, reserve_near_at_once, reserve_placed};
 use crate::vm::poison;
+
+mod protections;
+mod taken_back;
 
 /// How often, and after how long, a commit is tried again that the system may yet grant.
 const COMMIT_RETRIES: u32 = 5;
@@ -243,110 +245,6 @@ impl Region {
         self.committed.get()
     }
 
-    /// The highest address that may have been written, where it is above every cursor.
-    #[inline]
-    pub(crate) fn high(&self) -> usize {
-        self.high.get().max(self.dirt.get())
-    }
-
-    /// Before another life of the range begins, with a cursor at its base.
-    #[inline]
-    pub(crate) fn begin_anew(&self) {
-        self.dirt.set(self.high());
-        self.high.set(self.base.addr().get());
-        self.quiet.set(0);
-        poison::hide(self.base, self.committed.get());
-    }
-
-    /// So much may have been written, up to `address`.
-    #[inline]
-    pub(crate) fn note(&self, address: usize) {
-        self.high.set(self.high.get().max(address));
-    }
-
-    /// Whether anything is done about bytes that are taken back.
-    const fn cleans(&self) -> bool {
-        poison::ON || !matches!(self.clean, Clean::Not)
-    }
-
-    /// To be called when a cursor is lowered from `end` to `start`: nothing between is used any more. Says whether anything
-    /// was done about it, and protections may have changed.
-    #[inline]
-    pub(crate) fn take_back(&self, start: usize, end: usize) -> bool {
-        end > self.quiet.get() && self.take_back_slowly(start, end)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_back_slowly(&self, start: usize, end: usize) -> bool {
-        self.note(end);
-        if !self.cleans() {
-            self.quiet.set(self.high.get());
-            return false;
-        }
-        if start < end {
-            self.clean_up(start, end);
-        }
-        start < end
-    }
-
-    /// Does to the bytes at addresses `start..end` what is done to bytes that were taken back.
-    fn clean_up(&self, start: usize, end: usize) {
-        let base = self.base.addr().get();
-        let start = start - base;
-        let end = (end - base).min(self.committed.get()).max(start);
-        if self.is_here().is_err() {
-            return;
-        }
-        match self.clean {
-            Clean::Zero => {
-                poison::show(self.at(start), end - start);
-                self.set(start..end, 0);
-            }
-            // What is hidden needs no pattern.
-            Clean::Fill if !poison::ON => {
-                self.set(start..end.min(start.saturating_add(clean::FILLED)), clean::PATTERN);
-            }
-            _ => {}
-        }
-        poison::hide(self.at(start), end - start);
-    }
-
-    /// Sets bytes that nobody uses, where they can be written; zero they become everywhere.
-    fn set(&self, range: Range<usize>, value: u8) {
-        let runs = self.protections.borrow().within(range);
-        for (run, protection) in runs {
-            let writable = protection.is_writable();
-            // SAFETY: the run is committed, and nothing in it is used; that it can be written is seen to.
-            let set = || unsafe { clean::set(self.at(run.start), run.len(), value) };
-            if writable {
-                set();
-            } else if value == 0 {
-                self.refused
-                    .set(self.with_writable(run.clone(), protection, set).err().or(self.refused.get()));
-            }
-        }
-    }
-
-    /// Calls `act` while the pages that have a byte of `range` can be written, whose protection is `protection`.
-    fn with_writable(
-        &self,
-        range: Range<usize>,
-        protection: Protection,
-        act: impl Fn(),
-    ) -> Result<(), OsError> {
-        let page = self.steps.page;
-        let pages = range.start / page * page..range.end.next_multiple_of(page);
-        let (start, len) = (self.at(pages.start), pages.len());
-        // SAFETY: the pages are committed, and nobody executes what is taken back.
-        unsafe {
-            os::protect(start, len, Protection::READ_WRITE)?;
-            act();
-            os::protect(start, len, protection)
-        }
-        .inspect_err(|_| self.restore(pages))
-    }
-
     /// What pages get when they are committed, and have unless it was changed since.
     pub(crate) fn protection(&self) -> Protection {
         self.protections.borrow().usual()
@@ -500,92 +398,6 @@ impl Region {
     /// Whether a thread may keep the range for the next arena.
     pub(crate) fn is_plain(&self) -> bool {
         self.plain.get()
-    }
-
-    /// Changes the protection of every page that has a byte of `range`, given as offsets, and says what the first of
-    /// them had. Pages not yet committed are committed first, except when `range` is the whole region: then they get
-    /// `protection` once they are.
-    ///
-    /// When the system refuses half way, what was changed is changed back; when it refuses that too, the region counts
-    /// as `NO_ACCESS` from then on.
-    ///
-    /// # Safety
-    /// No live reference into the pages loses what it needs, now or at a later access.
-    pub(crate) unsafe fn protect(
-        &self,
-        range: Range<usize>,
-        protection: Protection,
-    ) -> Result<Protection, Error> {
-        check(protection)?;
-        self.is_here()?;
-        self.plain.set(false);
-        let Range { start, end } = range;
-        if start > end {
-            return Err(Error::RangeReversed { start, end });
-        }
-        if end > self.size {
-            return Err(Error::RangePastEnd { end, size: self.size });
-        }
-        let page = self.steps.page;
-        let before = self.protections.borrow().at(start);
-        if start == end {
-            return Ok(before);
-        }
-        let whole = start == 0 && end == self.size;
-        let start = start / page * page;
-        let end = if whole {
-            self.committed.get()
-        } else {
-            let end = end.next_multiple_of(page);
-            self.commit(end)?;
-            end
-        };
-        if start < end {
-            // SAFETY: the range lies in the committed prefix; the rest is the caller's promise.
-            if let Err(refusal) = unsafe { self.set_pages(start..end, protection) } {
-                self.restore(start..end);
-                return Err(refusal.into());
-            }
-        }
-        if whole {
-            self.protections.replace(Runs::everywhere(protection));
-        } else {
-            self.protections.borrow_mut().set(start..end, protection);
-        }
-        Ok(before)
-    }
-
-    /// # Safety
-    /// As [`protect`](Self::protect); `pages` lie in the committed prefix and are not empty.
-    unsafe fn set_pages(&self, pages: Range<usize>, protection: Protection) -> Result<(), OsError> {
-        let (start, len) = (self.at(pages.start), pages.len());
-        // The caches are flushed by address, which takes pages that can be read.
-        let for_flushing = protection | Protection::READ;
-        // SAFETY: as the function's contract.
-        unsafe {
-            if protection.is_executable() {
-                os::protect(start, len, for_flushing)?;
-                os::flush_instruction_cache(start, len)?;
-                if protection == for_flushing {
-                    return Ok(());
-                }
-            }
-            os::protect(start, len, protection)
-        }
-    }
-
-    /// After a failure that may have changed some of `pages`.
-    fn restore(&self, pages: Range<usize>) {
-        let runs = self.protections.borrow().within(pages);
-        let mut torn = false;
-        // Each run, also behind one that is refused.
-        for (run, protection) in runs {
-            // SAFETY: the range lies in the committed prefix and gets what it had.
-            torn |= unsafe { os::protect(self.at(run.start), run.len(), protection) }.is_err();
-        }
-        if torn {
-            self.protections.replace(Runs::everywhere(Protection::NO_ACCESS));
-        }
     }
 
     /// Gives the range back. After a refusal it is tried once more, as on drop. A refusal that was only noted is told here, as
