@@ -6,9 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 most=8
 
-export CARGO_TARGET_DIR=target/fast-path
 cargo rustc --quiet --release --example fast_path -- --emit asm -C codegen-units=1 -C debuginfo=0
-assembly=$(ls -t target/fast-path/release/examples/fast_path-*.s | head -n 1)
+assembly=$(ls -t target/release/examples/fast_path-*.s | head -n 1)
 for probe in probe_alloc probe_try_alloc; do
     path=$(awk -v probe="$probe:" '
         $0 == probe { inside = 1; next }

@@ -12,6 +12,7 @@ cargo=/usr/bin/cargo
 for target in aarch64-apple-darwin x86_64-unknown-freebsd aarch64-linux-android; do
     echo "== $target"
     $cargo check --quiet -Zbuild-std --target $target --lib
+    rm -r "target/platforms/$target"
 done
 
 # Neither Unix nor Windows; and Unix with 32 bits: one error each, and it says why.
@@ -24,6 +25,7 @@ for refusal in "wasm32-unknown-unknown 64-bit target" "wasm64-unknown-unknown Un
         exit 1
     fi
     grep -qF "$reason" target/refusal.txt || { cat target/refusal.txt; exit 1; }
+    rm -r "target/platforms/$target"
 done
 
 # Tests that pass on a processor and cannot under qemu, each with its reason.
@@ -59,6 +61,7 @@ echo "== aarch64-unknown-linux-gnu, under qemu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export MALLOCATOR_TEST_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$MALLOCATOR_TEST_RUNNER"
-# Sequences of calls, and what fuzzers found, are as many as there is time for.
-export MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000 MALLOCATOR_REPLAY=4
+# With some optimisation, checks of debug builds and all, as emulation is slow. Sequences of calls, and what fuzzers found,
+# are as many as there is time for.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1 MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000 MALLOCATOR_REPLAY=4
 $cargo test --no-fail-fast -Zbuild-std --target aarch64-unknown-linux-gnu "$@" -- "${skips[@]}"

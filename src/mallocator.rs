@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 
 use allocator_api2::boxed::Box;
 
-use crate::error::Error;
+use crate::error::{Error, granted};
 use crate::pure::bump::{self, Block};
 use crate::vm::{Region, poison, reuse};
 
@@ -208,35 +208,69 @@ impl Mallocator {
     /// none.
     #[inline(always)]
     pub(crate) fn take<T>(&self) -> Result<NonNull<T>, Error> {
+        match self.take_if_at_hand() {
+            Some(slot) => Ok(slot),
+            None => self.take_slowly(Layout::new::<T>()).map(NonNull::cast),
+        }
+    }
+
+    /// [`take`](Self::take), or a panic at the line of the caller.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn take_or_panic<T>(&self) -> NonNull<T> {
+        match self.take_if_at_hand() {
+            Some(slot) => slot,
+            None => self.take_slowly_or_panic(Layout::new::<T>()).cast(),
+        }
+    }
+
+    /// The fast path of [`take`](Self::take).
+    #[inline(always)]
+    fn take_if_at_hand<T>(&self) -> Option<NonNull<T>> {
         if size_of::<T>() == 0 {
-            return self.writable().map(|()| NonNull::dangling());
+            return None;
         }
         // The cursor is an address of the region, which ends a page below `isize::MAX`, and a type's size and alignment sum
         // to at most that: no wrap.
         let Block { start, end } = bump::place_value_ahead(self.ahead.get(), size_of::<T>(), align_of::<T>());
         let reach = bump::reach(self.ahead.get(), end, size_of::<T>(), align_of::<T>());
-        if !poison::ON && reach <= self.limit.get() {
+        (!poison::ON && reach <= self.limit.get()).then(|| {
             self.ahead.set(end);
-            Ok(self.pointer(start).cast())
-        } else {
-            self.take_slowly(Layout::new::<T>()).map(NonNull::cast)
-        }
+            self.pointer(start).cast()
+        })
     }
 
     /// Memory for `layout`, aligned, writable, owned by the caller until the arena takes it back. A layout of size 0
     /// takes none.
     #[inline(always)]
     pub(crate) fn take_layout(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        match self.take_layout_if_at_hand(layout) {
+            Some(block) => Ok(block),
+            None => self.take_slowly(layout),
+        }
+    }
+
+    /// [`take_layout`](Self::take_layout), or a panic at the line of the caller.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn take_layout_or_panic(&self, layout: Layout) -> NonNull<u8> {
+        match self.take_layout_if_at_hand(layout) {
+            Some(block) => block,
+            None => self.take_slowly_or_panic(layout),
+        }
+    }
+
+    /// The fast path of [`take_layout`](Self::take_layout).
+    #[inline(always)]
+    fn take_layout_if_at_hand(&self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
-            return self.writable().map(|()| dangling(layout));
+            return None;
         }
         let Block { start, end } = bump::place_layout_ahead(self.ahead.get(), layout.size(), layout.align());
-        if !poison::ON && end <= self.limit.get() {
+        (!poison::ON && end <= self.limit.get()).then(|| {
             self.ahead.set(end);
-            Ok(self.pointer(start))
-        } else {
-            self.take_slowly(layout)
-        }
+            self.pointer(start)
+        })
     }
 
     /// The same for the calls of the original, which are packed byte for byte also where a checker is told.
@@ -260,10 +294,21 @@ impl Mallocator {
         }
     }
 
+    /// What an infallible method calls: it answers in a register, so that what is inlined is small and needs no stack.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn take_slowly_or_panic(&self, layout: Layout) -> NonNull<u8> {
+        granted(self.take_slowly(layout))
+    }
+
     #[cold]
     #[inline(never)]
     fn take_slowly(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
         self.writable()?;
+        if layout.size() == 0 {
+            return Ok(dangling(layout));
+        }
         let (size, align) = (layout.size(), layout.align());
         self.take_anyhow(size, align, poison::spaced(size, align))
     }

@@ -1,5 +1,7 @@
 //! Going back: scopes, which do it by themselves, and marks, for doing it by hand.
 
+use std::mem::ManuallyDrop;
+
 use crate::mallocator::Mallocator;
 
 /// Closes a view when the scope ends, also by a panic.
@@ -9,6 +11,7 @@ struct Close<'a> {
 }
 
 impl Drop for Close<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.parent.close(self.view);
     }
@@ -62,9 +65,11 @@ impl Mallocator {
     /// let arena = mallocator::Mallocator::growing();
     /// let text: &str = arena.scope(|scratch| &*scratch.alloc_str("gone"));
     /// ```
+    #[inline]
     pub fn scope<R>(&self, f: impl FnOnce(&Self) -> R) -> R {
         let parent = self.innermost();
-        let view = parent.view();
+        // A view owns nothing.
+        let view = ManuallyDrop::new(parent.view());
         // SAFETY: the view stays in this frame, and is closed before the frame ends, however it ends.
         unsafe { parent.open(&view) };
         let _close = Close { parent, view: &view };

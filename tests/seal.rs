@@ -27,19 +27,24 @@ fn pages(base: usize, range: Range<usize>) -> impl Iterator<Item = Page> {
 
 #[test]
 fn a_seal_is_exact_to_the_page_and_covers_everything_handed_out() {
-    let page = mallocator::page_size();
-    for used in [0, 1, page - 1, page, page + 1, 3 * page, 40 * page + 5] {
-        for protection in SEALS {
-            let arena = Mallocator::builder().size(1 << 20).huge_pages(HugePages::Never).build().unwrap();
-            arena.alloc_raw(used, 1).unwrap();
-            let sealed = arena.seal(protection).unwrap();
-            let base = sealed.base().addr().get();
-            assert!(pages(base, 0..used).all(|state| state == page_of(protection)), "{protection} {used}");
-            let end = used.next_multiple_of(page);
-            assert!(pages(base, end..sealed.size() + page).all(|state| state == Page::Inaccessible));
-            assert_eq!((sealed.used(), sealed.size()), (used, 1 << 20));
+    common::alone("a_seal_is_exact_to_the_page_and_covers_everything_handed_out", || {
+        let page = mallocator::page_size();
+        for used in [0, 1, page - 1, page, page + 1, 3 * page, 40 * page + 5] {
+            for protection in SEALS {
+                let arena = Mallocator::builder().size(1 << 20).huge_pages(HugePages::Never).build().unwrap();
+                arena.alloc_raw(used, 1).unwrap();
+                let sealed = arena.seal(protection).unwrap();
+                let base = sealed.base().addr().get();
+                assert!(
+                    pages(base, 0..used).all(|state| state == page_of(protection)),
+                    "{protection} {used}"
+                );
+                let end = used.next_multiple_of(page);
+                assert!(pages(base, end..sealed.size() + page).all(|state| state == Page::Inaccessible));
+                assert_eq!((sealed.used(), sealed.size()), (used, 1 << 20));
+            }
         }
-    }
+    });
 }
 
 #[test]

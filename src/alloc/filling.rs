@@ -33,6 +33,15 @@ impl<'a, T> Filling<'a, T> {
         Ok(Self { arena, start, capacity, len: 0, before, first: start.addr().get() })
     }
 
+    /// With no block yet.
+    #[inline]
+    pub(crate) fn new(arena: &'a Mallocator) -> Result<Self, Error> {
+        arena.writable()?;
+        let start = NonNull::<T>::dangling();
+        let capacity = if size_of::<T>() == 0 { usize::MAX } else { 0 };
+        Ok(Self { arena, start, capacity, len: 0, before: arena.settled(), first: start.addr().get() })
+    }
+
     fn layout(arena: &Mallocator, capacity: usize) -> Result<Layout, Error> {
         let too_large = |_| arena.exhausted(size_of::<T>().saturating_mul(capacity), align_of::<T>());
         Layout::array::<T>(capacity).map_err(too_large)
@@ -44,21 +53,31 @@ impl<'a, T> Filling<'a, T> {
         size_of::<T>() * if size_of::<T>() == 0 { 0 } else { self.capacity }
     }
 
-    /// Makes room for at least one more element.
+    /// Elements that the first block has room for, unless more are known of: as many as fit into a line, as what is not
+    /// needed goes back.
+    const FEW: usize = if size_of::<T>() < 16 { 64 / if size_of::<T>() == 0 { 1 } else { size_of::<T>() } } else { 4 };
+
+    /// Makes room for at least so many more elements.
     #[cold]
-    fn grow(&mut self) -> Result<(), Error> {
-        let doubled = self.capacity.saturating_mul(2).max(4);
+    #[inline(never)]
+    fn grow(&mut self, more: usize) -> Result<(), Error> {
+        let needed = self.len.saturating_add(more);
+        let ample = self.capacity.saturating_mul(2).max(needed).max(Self::FEW);
         // Less may be granted.
-        self.grow_to(doubled).or_else(|_| self.grow_to(self.capacity + 1))
+        self.grow_to(ample).or_else(|_| self.grow_to(needed))
     }
 
     fn grow_to(&mut self, capacity: usize) -> Result<(), Error> {
+        if self.capacity == 0 {
+            *self = Self::with_capacity(self.arena, capacity)?;
+            return Ok(());
+        }
         let new = Self::layout(self.arena, capacity)?;
         let old = Layout::array::<T>(self.capacity).unwrap_or(Layout::new::<()>());
         // The last block of all moves only where a view is open.
         let (before, was_last) = if self.arena.has_view() {
             let end = self.start.addr().get() + old.size();
-            (self.arena.settled(), old.size() != 0 && self.arena.is_last(self.first, end))
+            (self.arena.settled(), self.arena.is_last(self.first, end))
         } else {
             (self.arena.cursor(), false)
         };
@@ -75,7 +94,7 @@ impl<'a, T> Filling<'a, T> {
     #[inline]
     pub(crate) fn push(&mut self, element: T) -> Result<(), Error> {
         if self.len == self.capacity {
-            self.grow()?;
+            self.grow(1)?;
         }
         // SAFETY: there is room for one more, in a block that is nobody else's.
         unsafe { self.start.add(self.len).write(element) };
@@ -99,9 +118,7 @@ impl<T: Copy> Filling<'_, T> {
     /// Adds copies of elements.
     pub(crate) fn extend(&mut self, elements: &[T]) -> Result<(), Error> {
         if self.capacity - self.len < elements.len() {
-            let needed = self.len.saturating_add(elements.len());
-            let ample = self.capacity.saturating_mul(2).max(needed);
-            self.grow_to(ample).or_else(|_| self.grow_to(needed))?;
+            self.grow(elements.len())?;
         }
         // SAFETY: there is room, in a block that is nobody else's, so not that of `elements`.
         unsafe {

@@ -42,7 +42,10 @@ impl Mallocator {
         let elements = elements.into_iter();
         // A hint, not a promise: what is too much for the arena was perhaps not meant.
         let hint = elements.size_hint().0;
-        let mut filling = Filling::with_capacity(self, hint).or_else(|_| Filling::with_capacity(self, 0))?;
+        let mut filling = match hint {
+            0 => Filling::new(self)?,
+            _ => Filling::with_capacity(self, hint).or_else(|_| Filling::new(self))?,
+        };
         for element in elements {
             filling.push(element)?;
         }

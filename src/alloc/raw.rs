@@ -3,7 +3,7 @@
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-use crate::error::{Error, granted};
+use crate::error::Error;
 use crate::mallocator::Mallocator;
 
 impl Mallocator {
@@ -57,7 +57,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        granted(self.try_alloc_layout(layout))
+        self.take_layout_or_panic(layout)
     }
 
     /// [`alloc_layout`](Self::alloc_layout) that returns the error.

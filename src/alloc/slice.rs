@@ -26,7 +26,9 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_slice_copy<T: Copy>(&self, source: &[T]) -> &mut [T] {
-        granted(self.try_alloc_slice_copy(source))
+        let copy = self.take_layout_or_panic(Layout::for_value(source)).cast::<T>();
+        // SAFETY: the block has the layout of `source`, and is nobody else's for as long as the arena is borrowed.
+        unsafe { copied(source, copy) }
     }
 
     /// [`alloc_slice_copy`](Self::alloc_slice_copy) that returns the error.

@@ -23,7 +23,9 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_str(&self, text: &str) -> &mut str {
-        granted(self.try_alloc_str(text))
+        let copy = self.alloc_slice_copy(text.as_bytes());
+        // SAFETY: a copy of valid UTF-8.
+        unsafe { std::str::from_utf8_unchecked_mut(copy) }
     }
 
     /// [`alloc_str`](Self::alloc_str) that returns the error.
@@ -75,7 +77,10 @@ impl Mallocator {
     /// ```
     #[inline]
     pub fn try_alloc_fmt(&self, text: fmt::Arguments<'_>) -> Result<&mut str, Error> {
-        let mut writing = Writing { filling: Filling::with_capacity(self, 0)?, error: Error::Formatting };
+        if let Some(whole) = text.as_str() {
+            return self.try_alloc_str(whole);
+        }
+        let mut writing = Writing { filling: Filling::new(self)?, error: Error::Formatting };
         match writing.write_fmt(text) {
             // SAFETY: whole strings were written, one after the other.
             Ok(()) => Ok(unsafe { std::str::from_utf8_unchecked_mut(writing.filling.finish()) }),

@@ -25,7 +25,12 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc<T>(&self, value: T) -> &mut T {
-        granted(self.try_alloc(value))
+        let mut slot = self.take_or_panic::<T>();
+        // SAFETY: the slot is aligned, writable and nobody else's for as long as the arena is borrowed.
+        unsafe {
+            slot.write(value);
+            slot.as_mut()
+        }
     }
 
     /// [`alloc`](Self::alloc) that returns the error. The value is dropped then.
