@@ -55,7 +55,10 @@ impl<'a, T> Filling<'a, T> {
 
     /// Elements that the first block has room for, unless more are known of: as many as fit into a line, as what is not
     /// needed goes back.
-    const FEW: usize = if size_of::<T>() < 16 { 64 / if size_of::<T>() == 0 { 1 } else { size_of::<T>() } } else { 4 };
+    const FEW: usize = match size_of::<T>() {
+        size @ 1..16 => 64 / size,
+        _ => 4,
+    };
 
     /// Makes room for at least so many more elements.
     #[cold]
