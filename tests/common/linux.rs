@@ -8,26 +8,33 @@ use mallocator::Protection;
 use super::Page;
 
 /// The state of the page at `address`, from `/proc/self/maps`.
+///
+/// In an emulator of user processes that file has what is the guest's of each mapping of the emulator, and nothing of one
+/// that the system has joined with something of the emulator's own, as it does where neither can be accessed. The emulator's
+/// mappings tell these from what is free.
 pub fn page_at(address: usize) -> Page {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    for line in maps.lines() {
+    let emulator = || page_in("/proc/thread-self/maps", address).filter(|&state| state == Page::Inaccessible);
+    page_in("/proc/self/maps", address).or_else(emulator).unwrap_or(Page::Free)
+}
+
+/// What a list of mappings says of the page at `address`, if it has it.
+fn page_in(maps: &str, address: usize) -> Option<Page> {
+    let maps = fs::read_to_string(maps).unwrap();
+    let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+    let flags = maps.lines().find_map(|line| {
         let mut fields = line.split_ascii_whitespace();
-        let (start, end) = fields.next().unwrap().split_once('-').unwrap();
-        let number = |hex| usize::from_str_radix(hex, 16).unwrap();
-        if (number(start)..number(end)).contains(&address) {
-            let flags = fields.next().unwrap();
-            return match &flags[..3] {
-                "---" => Page::Inaccessible,
-                "r--" => Page::Accessible(Protection::READ),
-                "rw-" => Page::Accessible(Protection::READ_WRITE),
-                "--x" => Page::Accessible(Protection::EXECUTE),
-                "r-x" => Page::Accessible(Protection::READ_EXECUTE),
-                "rwx" => Page::Accessible(Protection::READ_WRITE_EXECUTE),
-                other => panic!("{other}"),
-            };
-        }
-    }
-    Page::Free
+        let (start, end) = fields.next()?.split_once('-')?;
+        (number(start)..number(end)).contains(&address).then_some(fields.next()?)
+    })?;
+    Some(match &flags[..3] {
+        "---" => Page::Inaccessible,
+        "r--" => Page::Accessible(Protection::READ),
+        "rw-" => Page::Accessible(Protection::READ_WRITE),
+        "--x" => Page::Accessible(Protection::EXECUTE),
+        "r-x" => Page::Accessible(Protection::READ_EXECUTE),
+        "rwx" => Page::Accessible(Protection::READ_WRITE_EXECUTE),
+        other => panic!("{other}"),
+    })
 }
 
 /// Every mapping of the process that is writable and executable at once, as `/proc/self/maps` has it.
