@@ -61,7 +61,7 @@ echo "== aarch64-unknown-linux-gnu, under qemu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export MALLOCATOR_TEST_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$MALLOCATOR_TEST_RUNNER"
-# With some optimisation, checks of debug builds and all, as emulation is slow. Sequences of calls, and what fuzzers found,
-# are as many as there is time for.
-export CARGO_PROFILE_DEV_OPT_LEVEL=1 MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000 MALLOCATOR_REPLAY=4
+# With some optimisation, checks of debug builds and all, as emulation is slow. Sequences of calls are as many as there is
+# time for.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1 MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000
 $cargo test --no-fail-fast -Zbuild-std --target aarch64-unknown-linux-gnu "$@" -- "${skips[@]}"

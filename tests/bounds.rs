@@ -156,10 +156,11 @@ fn an_infallible_method_that_fails_says_everything_at_the_line_of_the_caller() {
         std::panic::set_hook(Box::new(|info| *SAID.lock().unwrap() = info.to_string()));
         let arena = Mallocator::new().unwrap();
         arena.alloc_bytes(&[0; 100]);
-        let calls: [(u32, &dyn Fn()); 5] = [
+        let calls: [(u32, &dyn Fn()); 6] = [
             (line!(), &|| _ = arena.alloc([0_u8; 100_000])),
             (line!(), &|| _ = arena.alloc_with(|| [0_u8; 100_000])),
             (line!(), &|| _ = arena.alloc_bytes(&[0; 100_000])),
+            (line!(), &|| _ = arena.alloc_slice_copy(&[0_u8; 100_000])),
             (line!(), &|| _ = arena.alloc_str(&"a".repeat(100_000))),
             (line!(), &|| _ = arena.alloc_layout(Layout::new::<[u8; 100_000]>())),
         ];

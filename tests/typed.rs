@@ -67,6 +67,21 @@ fn every_method_fills_the_arena_to_the_last_byte_and_no_more() {
     }
 }
 
+/// What grows begins with more than it may need, where there is that much.
+#[test]
+fn every_method_takes_the_few_bytes_that_are_left() {
+    for (name, method) in EACH {
+        for left in [1, 3, 20, 63, 64, 65] {
+            let arena = Mallocator::new().unwrap();
+            arena.alloc_raw(arena.size() - left, 1).unwrap();
+            assert!(matches!(method(&arena, left + 1), Err(Error::Exhausted { .. })), "{name} of {left}");
+            assert_eq!(arena.available(), left, "{name}");
+            assert_eq!(method(&arena, left), Ok(left), "{name}");
+            assert_eq!(arena.available(), 0, "{name}");
+        }
+    }
+}
+
 #[test]
 fn every_method_refuses_a_region_that_is_not_writable() {
     let protection = mallocator::Protection::READ;
@@ -136,6 +151,8 @@ fn text_is_written_as_it_is() {
     let arena = Mallocator::new().unwrap();
     assert_eq!(arena.alloc_fmt(format_args!("{}-{:?}-{:05.1}", "a", "é", 1.25)), "a-\"é\"-001.2");
     assert_eq!(arena.alloc_fmt(format_args!("")), "");
+    let used = arena.used();
+    assert_eq!((&*arena.alloc_fmt(format_args!("whole")), arena.used()), ("whole", used + 5));
     assert_eq!(arena.alloc_c_str(c"name").to_bytes_with_nul(), b"name\0");
     assert_eq!(arena.alloc_c_str_from("naïve").unwrap().to_str(), Ok("naïve"));
     let before = arena.used();

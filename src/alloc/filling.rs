@@ -53,8 +53,8 @@ impl<'a, T> Filling<'a, T> {
         size_of::<T>() * if size_of::<T>() == 0 { 0 } else { self.capacity }
     }
 
-    /// Elements that the first block has room for, unless more are known of: as many as fit into a line, as what is not
-    /// needed goes back.
+    /// Elements that the first block has room for, if there is that much and no more are known of: as many as fit into a line
+    /// of the cache. What is not needed goes back, unless something was allocated since.
     const FEW: usize = match size_of::<T>() {
         size @ 1..16 => 64 / size,
         _ => 4,

@@ -368,6 +368,26 @@ fn formatting_that_fails_panics_or_allocates_leaves_nothing_behind() {
     assert_eq!(arena.used(), used);
 }
 
+/// It allocates as it is dropped, in the midst of the refusal, and of the panic.
+#[test]
+fn a_value_for_which_there_is_no_room_is_dropped_once() {
+    struct Large<'a>(&'a Mallocator, &'a Cell<u32>, [u8; 70_000]);
+    impl Drop for Large<'_> {
+        fn drop(&mut self) {
+            self.1.set(self.1.get() + 1);
+            self.0.alloc_str("dropped");
+        }
+    }
+    let (arena, dropped) = (Mallocator::new().unwrap(), Cell::new(0));
+    let value = || Large(&arena, &dropped, [7; 70_000]);
+    assert!(arena.try_alloc(value()).is_err());
+    assert!(thrown(|| _ = arena.alloc(value())));
+    assert!(arena.batch(4096).try_alloc(value()).is_err());
+    assert!(thrown(|| _ = arena.batch(4096).alloc(value())));
+    arena.scope(|scratch| assert!(thrown(|| _ = scratch.alloc(value()))));
+    assert_eq!((dropped.get(), arena.used()), (5, 5 * "dropped".len()));
+}
+
 #[test]
 fn zero_sized_elements_are_made_and_dropped_and_take_no_memory() {
     struct Nothing<'a>(std::marker::PhantomData<&'a ()>);
