@@ -7,7 +7,6 @@ mod common;
 #[path = "../fuzz/drivers/mod.rs"]
 mod drivers;
 
-use std::env;
 use std::fs;
 
 use proptest::collection::vec;
@@ -42,38 +41,28 @@ proptest! {
     }
 }
 
-/// Runs every n-th input that the fuzzer found, and says how many there are.
-fn replay(target: &str, every: usize, run: impl Fn(&[u8])) -> usize {
+/// Runs what the fuzzer found, and says how many inputs that is.
+fn replay(target: &str, run: impl Fn(&[u8])) -> usize {
     let corpus = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> = fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
-    for file in files.iter().step_by(every) {
-        run(&fs::read(file).unwrap());
-    }
-    files.len()
-}
-
-/// All of the inputs of the targets that ask the system for much, or where `MALLOCATOR_REPLAY` is n every n-th.
-fn part() -> usize {
-    env::var("MALLOCATOR_REPLAY").map_or(1, |every| every.parse().unwrap())
+    fs::read_dir(corpus).unwrap().map(|file| run(&fs::read(file.unwrap().path()).unwrap())).count()
 }
 
 #[test]
 fn the_corpus_still_holds() {
-    assert!(replay("api", 1, drivers::api::run) > 100);
+    assert!(replay("api", drivers::api::run) > 100);
 }
 
 #[test]
 fn the_corpus_of_text_still_holds() {
-    assert!(replay("text", part(), drivers::text::run) > 50);
+    assert!(replay("text", drivers::text::run) > 50);
 }
 
 #[test]
 fn the_corpus_of_options_still_holds() {
-    assert!(replay("options", part(), drivers::options::run) > 50);
+    assert!(replay("options", drivers::options::run) > 50);
 }
 
 #[test]
 fn the_corpus_of_seals_still_holds() {
-    assert!(replay("seal", part(), drivers::seal::run) > 50);
+    assert!(replay("seal", drivers::seal::run) > 50);
 }
