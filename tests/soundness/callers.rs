@@ -371,15 +371,19 @@ fn formatting_that_fails_panics_or_allocates_leaves_nothing_behind() {
 /// It allocates as it is dropped, in the midst of the refusal, and of the panic.
 #[test]
 fn a_value_for_which_there_is_no_room_is_dropped_once() {
-    struct Large<'a>(&'a Mallocator, &'a Cell<u32>, [u8; 70_000]);
+    struct Large<'a> {
+        arena: &'a Mallocator,
+        dropped: &'a Cell<u32>,
+        _bytes: [u8; 70_000],
+    }
     impl Drop for Large<'_> {
         fn drop(&mut self) {
-            self.1.set(self.1.get() + 1);
-            self.0.alloc_str("dropped");
+            self.dropped.set(self.dropped.get() + 1);
+            self.arena.alloc_str("dropped");
         }
     }
     let (arena, dropped) = (Mallocator::new().unwrap(), Cell::new(0));
-    let value = || Large(&arena, &dropped, [7; 70_000]);
+    let value = || Large { arena: &arena, dropped: &dropped, _bytes: [7; 70_000] };
     assert!(arena.try_alloc(value()).is_err());
     assert!(thrown(|| _ = arena.alloc(value())));
     assert!(arena.batch(4096).try_alloc(value()).is_err());
