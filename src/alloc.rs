@@ -1,6 +1,5 @@
 //! What can be put into an arena, a file for each kind. All of them stand on `take` and `take_layout`.
 
-pub(crate) mod copy;
 mod encoded;
 mod filling;
 mod iter;

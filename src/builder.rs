@@ -1,10 +1,10 @@
 //! What to reserve, and how: the ways to make a `Mallocator`.
 
+use crate::arena::Mallocator;
+use crate::arena::SyncMallocator;
 use crate::error::{Error, granted};
-use crate::mallocator::Mallocator;
 use crate::os;
 use crate::protection::Protection;
-use crate::sync::SyncMallocator;
 use crate::vm::{HugePages, OnFork, Options, Placement, Region, reuse};
 use allocator_api2::boxed::Box;
 

@@ -1,6 +1,6 @@
 //! Names for the collections of `allocator-api2` and `hashbrown` that live in an arena.
 
-use crate::mallocator::Mallocator;
+use crate::arena::Mallocator;
 
 /// A vector in an arena: [`allocator_api2::vec::Vec`] with a `&Mallocator`.
 ///

@@ -53,7 +53,7 @@ mod platform;
 
 /// What was asked of the system. The platform knows the name of the function behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call {
+pub(crate) enum Call {
     Reserve,
     ReserveHuge,
     Commit,

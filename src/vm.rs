@@ -4,9 +4,11 @@ mod clean;
 mod options;
 mod place;
 pub(crate) mod poison;
-mod region;
+mod protections;
+mod reservation;
 pub(crate) mod reuse;
+mod taken_back;
 
 pub use options::{HugePages, OnFork};
 pub(crate) use options::{Options, Placement};
-pub(crate) use region::Region;
+pub(crate) use reservation::Region;

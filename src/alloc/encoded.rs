@@ -4,8 +4,8 @@ use std::alloc::Layout;
 use std::ptr::NonNull;
 use std::slice;
 
+use crate::arena::Mallocator;
 use crate::error::Error;
-use crate::mallocator::Mallocator;
 use crate::pure::hex;
 
 /// A code unit of NUL-terminated text: `u8` for Latin-1, `u16` for UTF-16, `u32` for UTF-32, in the byte order of the

@@ -6,8 +6,8 @@ use std::mem;
 use std::ptr::NonNull;
 use std::slice;
 
+use crate::arena::Mallocator;
 use crate::error::Error;
-use crate::mallocator::Mallocator;
 
 /// A block of the arena and the elements made in it so far. Dropped before it is finished, it drops them and then gives
 /// the block back, if it is still the last.

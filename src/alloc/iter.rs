@@ -1,8 +1,8 @@
 //! What iterators yield.
 
 use crate::alloc::filling::Filling;
+use crate::arena::Mallocator;
 use crate::error::{Error, granted};
-use crate::mallocator::Mallocator;
 
 impl Mallocator {
     /// Collects any iterator into a slice. It grows in place as long as nothing else is allocated meanwhile, and what it

@@ -3,8 +3,8 @@
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
+use crate::arena::Mallocator;
 use crate::error::Error;
-use crate::mallocator::Mallocator;
 
 impl Mallocator {
     /// Moves the cursor up to a multiple of `align`, hands out the `size` bytes from there, and does not touch them:

@@ -5,10 +5,10 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::slice;
 
-use crate::alloc::copy::copy_slice;
 use crate::alloc::filling::Filling;
+use crate::arena::Mallocator;
+use crate::arena::copy::copy_slice;
 use crate::error::{Error, granted};
-use crate::mallocator::Mallocator;
 
 impl Mallocator {
     /// Copies a slice into the arena.

@@ -4,8 +4,8 @@ use std::ffi::{CStr, OsStr};
 use std::fmt::{self, Write};
 
 use crate::alloc::filling::Filling;
+use crate::arena::Mallocator;
 use crate::error::{Error, granted};
-use crate::mallocator::Mallocator;
 
 impl Mallocator {
     /// Copies a string into the arena, as UTF-8, with no NUL.

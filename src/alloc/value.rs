@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 
+use crate::arena::Mallocator;
 use crate::collections::Box;
 use crate::error::{Error, granted};
-use crate::mallocator::Mallocator;
 
 impl Mallocator {
     /// Moves `value` into the arena. It is not dropped when the arena takes its memory back;

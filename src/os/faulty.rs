@@ -5,11 +5,10 @@
 use std::cell::RefCell;
 
 use super::{Call, NonNull, OsError, platform};
-use crate::vm::reuse;
 
 /// Which requests are refused, counted from 0 in the order they are made.
 #[derive(Clone, Copy, Debug)]
-enum Refuse {
+pub(crate) enum Refuse {
     Nothing,
     /// The k-th, once.
     Only(usize),
@@ -79,22 +78,24 @@ pub(super) fn granted(call: Call, start: NonNull<u8>, size: usize) {
 }
 
 /// What happened to the requests of one run.
-struct Record {
-    asked: Vec<Call>,
-    refused: Vec<Call>,
-    leaked: usize,
+pub(crate) struct Record {
+    pub(crate) asked: Vec<Call>,
+    pub(crate) refused: Vec<Call>,
+    pub(crate) leaked: usize,
 }
 
-fn with_faults(refuse: Refuse, code: i32, run: impl FnOnce()) -> Record {
-    reuse::clear();
+/// From here on this thread's requests are refused as it says. No reservation is alive.
+pub(crate) fn begin(refuse: Refuse, code: i32) {
     SEAM.with_borrow_mut(|seam| {
         (seam.refuse, seam.code) = (refuse, code);
         seam.asked.clear();
         seam.refused.clear();
         assert!(seam.live.is_empty());
     });
-    run();
-    reuse::clear();
+}
+
+/// What was asked since [`begin`].
+pub(crate) fn end() -> Record {
     SEAM.with_borrow_mut(|seam| Record {
         asked: std::mem::take(&mut seam.asked),
         refused: std::mem::take(&mut seam.refused),
@@ -102,9 +103,36 @@ fn with_faults(refuse: Refuse, code: i32, run: impl FnOnce()) -> Record {
     })
 }
 
-fn refused_so_far() -> usize {
+pub(crate) fn refused_so_far() -> usize {
     SEAM.with_borrow(|seam| seam.refused.len())
 }
 
-mod sequences;
-mod tests;
+/// The code of the usual refusal.
+pub(crate) const OUT_OF_MEMORY: i32 = platform::OUT_OF_MEMORY;
+
+/// The name of a call, as errors have it.
+pub(crate) fn name_of(call: Call) -> &'static str {
+    platform::name_of(call)
+}
+
+/// The code of a refusal as something else is there.
+pub(crate) const TAKEN: i32 = platform::TAKEN;
+
+/// Whether a call that was refused with this code may be granted a moment later.
+pub(crate) fn may_pass(code: i32) -> bool {
+    platform::may_pass(code)
+}
+
+/// A release that nobody is told of.
+///
+/// # Safety
+/// As for [`release`](super::release).
+pub(crate) unsafe fn release_unseen(start: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: handed on.
+    unsafe { platform::release(start, len) }
+}
+
+/// Which call was refused.
+pub(crate) const fn call_of(error: OsError) -> Call {
+    error.call
+}

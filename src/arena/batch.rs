@@ -4,11 +4,11 @@ use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use crate::alloc::copy::copy_slice;
+use crate::arena::SyncMallocator;
+use crate::arena::copy::copy_slice;
+use crate::arena::{Mallocator, dangling};
 use crate::error::{Error, granted};
-use crate::mallocator::{Mallocator, dangling};
 use crate::pure::bump::{self, Block};
-use crate::sync::SyncMallocator;
 use crate::vm::poison;
 
 /// A block of an arena, and a cursor in it that is nobody else's. Made by [`Mallocator::batch`], and by

@@ -11,8 +11,6 @@ use crate::error::{Error, granted};
 use crate::pure::bump::{self, Block};
 use crate::vm::{Region, poison, reuse};
 
-mod views;
-
 /// A bump allocator over one contiguous range of virtual memory.
 ///
 /// It reserves the range once, commits memory as the cursor advances, hands out blocks by moving the cursor, and gives
@@ -37,24 +35,24 @@ mod views;
 #[repr(C)]
 pub struct Mallocator {
     /// The address of the next free byte, from `region.base` to `region.end`, and [`bump::AHEAD`] more.
-    ahead: Cell<usize>,
+    pub(super) ahead: Cell<usize>,
     /// The base of the region, from which every pointer that is handed out derives.
-    base: NonNull<u8>,
+    pub(super) base: NonNull<u8>,
     /// The live view that was opened on this arena or view.
-    child: Cell<Option<NonNull<Mallocator>>>,
+    pub(super) child: Cell<Option<NonNull<Mallocator>>>,
     /// The end of the last block that an outer arena took while this view was the innermost or on the way to it; 0 when
     /// none did. The cursor goes no lower.
-    pin: Cell<usize>,
+    pub(super) pin: Cell<usize>,
     /// What the owner owns, and its views share.
-    region: NonNull<Region>,
-    role: Role,
+    pub(super) region: NonNull<Region>,
+    pub(super) role: Role,
     /// How far the fast path goes: [`bump::RESERVE`] bytes below the end of what is committed; 0 while a view is open on this
     /// one, and while ordinary stores would not work.
-    limit: Cell<usize>,
+    pub(super) limit: Cell<usize>,
 }
 
 #[derive(Clone, Copy)]
-enum Role {
+pub(super) enum Role {
     /// The region is a box of its own, released with it.
     Owner,
     View {
@@ -87,7 +85,7 @@ impl Mallocator {
 
     /// To be called when a cursor is lowered from `end` to `start`.
     #[inline]
-    fn take_back(&self, start: usize, end: usize) {
+    pub(super) fn take_back(&self, start: usize, end: usize) {
         if self.region().take_back(start, end) {
             self.set_limit();
         }
@@ -106,7 +104,7 @@ impl Mallocator {
     }
 
     /// The address of the first byte that is not committed.
-    fn committed_end(&self) -> usize {
+    pub(super) fn committed_end(&self) -> usize {
         self.base.addr().get() + self.region().committed()
     }
 
@@ -127,7 +125,7 @@ impl Mallocator {
     }
 
     #[inline(always)]
-    fn set_cursor(&self, address: usize) {
+    pub(super) fn set_cursor(&self, address: usize) {
         self.ahead.set(address + bump::AHEAD);
     }
 
@@ -449,6 +447,3 @@ pub(crate) fn dangling(layout: Layout) -> NonNull<u8> {
     // SAFETY: an alignment is not 0.
     unsafe { NonNull::new_unchecked(ptr::without_provenance_mut(layout.align())) }
 }
-
-#[cfg(test)]
-mod tests;

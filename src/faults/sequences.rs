@@ -1,7 +1,7 @@
 //! Every sequence of a few calls of the public API that ask the system for something, each with every request of it refused
 //! in turn: an error changes nothing but what it says, and the arena goes on.
 
-use super::{Refuse, platform, refused_so_far, with_faults};
+use super::{OUT_OF_MEMORY, Refuse, refused_so_far, with_faults};
 use crate::{Builder, Error, Mallocator, Protection, Vec as ArenaVec};
 
 /// How many calls a sequence has: three, or what `MALLOCATOR_DEPTH` says. Four are run with optimisation, see `.ci/run`.
@@ -233,8 +233,7 @@ fn every_sequence(builder: &Builder) {
     for sequence in 0..sequences() {
         for k in 0.. {
             let mut errors = 0;
-            let record =
-                with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || errors = run(builder, sequence));
+            let record = with_faults(Refuse::Only(k), OUT_OF_MEMORY, || errors = run(builder, sequence));
             assert_eq!(record.leaked, 0, "sequence {sequence}, request {k}");
             runs += 1;
             if record.refused.is_empty() {
@@ -265,8 +264,7 @@ fn when_all_that_follows_is_refused_nothing_is_lost_either() {
     for builder in [Mallocator::builder().size(LARGE), secrets] {
         for sequence in (0..sequences()).step_by(17) {
             for k in 0.. {
-                let record =
-                    with_faults(Refuse::From(k), platform::OUT_OF_MEMORY, || _ = run(&builder, sequence));
+                let record = with_faults(Refuse::From(k), OUT_OF_MEMORY, || _ = run(&builder, sequence));
                 assert_eq!(record.leaked, 0, "sequence {sequence}, from request {k}");
                 if record.refused.is_empty() {
                     break;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use crate::arena::Mallocator;
 use crate::error::Error;
-use crate::mallocator::Mallocator;
 use crate::protection::Protection;
 
 impl Mallocator {

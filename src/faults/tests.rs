@@ -1,11 +1,12 @@
 //! Refusals one by one: what the error says, what was done instead, and that nothing is lost.
 
-use super::{Call, Refuse, platform, refused_so_far, with_faults};
+use super::{Call, OUT_OF_MEMORY, Refuse, name_of, refused_so_far, with_faults};
+use crate::os::{self, faulty};
 use crate::vm::{Options, Region};
 use crate::{Error, HugePages, Mallocator, Protection};
 
 /// What is committed first, in bytes, of a range that is too small for huge pages.
-const FIRST_STEP: usize = if super::super::COMMIT_IS_CHARGED { 1 << 16 } else { 1 << 20 };
+const FIRST_STEP: usize = if os::COMMIT_IS_CHARGED { 1 << 16 } else { 1 << 20 };
 
 fn readable(arena: &Mallocator) -> bool {
     arena.protection().is_readable()
@@ -101,7 +102,7 @@ fn whichever_request_is_refused_once_an_error_names_it_and_nothing_is_lost() {
     let mut named = std::collections::HashSet::new();
     for k in 0.. {
         let mut errors = Vec::new();
-        let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || errors = main_job());
+        let record = with_faults(Refuse::Only(k), OUT_OF_MEMORY, || errors = main_job());
         assert_eq!(record.leaked, 0, "request {k}");
         let Some(&call) = record.refused.first() else {
             // How many places are tried nearby depends on what else is there.
@@ -112,8 +113,8 @@ fn whichever_request_is_refused_once_an_error_names_it_and_nothing_is_lost() {
         match (&*errors, call) {
             ([Error::Os(error), not_writable @ ..], call) => {
                 assert!(not_writable.iter().all(|error| matches!(error, Error::NotWritable { .. })));
-                assert_eq!(error.call(), platform::name_of(call));
-                assert_eq!(error.code(), platform::OUT_OF_MEMORY);
+                assert_eq!(error.call(), name_of(call));
+                assert_eq!(error.code(), OUT_OF_MEMORY);
                 assert!(Error::Os(*error).to_string().contains(error.call()), "{error}");
                 named.insert(error.call());
             }
@@ -125,7 +126,7 @@ fn whichever_request_is_refused_once_an_error_names_it_and_nothing_is_lost() {
     }
     let asked = [Call::Reserve, Call::Commit, Call::Decommit, Call::Protect, Call::Release];
     for call in asked.into_iter().chain([Call::FlushInstructionCache]) {
-        assert!(named.contains(platform::name_of(call)), "{call:?} of {named:?}");
+        assert!(named.contains(name_of(call)), "{call:?} of {named:?}");
     }
 }
 
@@ -133,7 +134,7 @@ fn whichever_request_is_refused_once_an_error_names_it_and_nothing_is_lost() {
 fn when_everything_is_refused_from_some_request_on_nothing_is_lost() {
     for k in 0.. {
         let mut errors = Vec::new();
-        let record = with_faults(Refuse::From(k), platform::OUT_OF_MEMORY, || errors = main_job());
+        let record = with_faults(Refuse::From(k), OUT_OF_MEMORY, || errors = main_job());
         assert_eq!(record.leaked, 0, "from request {k}");
         assert_eq!(errors.is_empty(), record.refused.is_empty(), "from request {k}: {errors:?}");
         if record.refused.is_empty() {
@@ -145,7 +146,7 @@ fn when_everything_is_refused_from_some_request_on_nothing_is_lost() {
 
 #[test]
 fn a_drop_that_is_refused_gives_the_memory_back_and_tries_again() {
-    let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
         drop(Mallocator::builder().reuse(false).build());
     });
     assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Release, Call::Decommit, Call::Release]);
@@ -154,9 +155,9 @@ fn a_drop_that_is_refused_gives_the_memory_back_and_tries_again() {
 
 #[test]
 fn a_free_that_is_refused_says_so_and_tries_again() {
-    let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
         let refused = Mallocator::new().unwrap().free();
-        assert!(matches!(refused, Err(Error::Os(error)) if error.call() == platform::name_of(Call::Release)));
+        assert!(matches!(refused, Err(Error::Os(error)) if error.call() == name_of(Call::Release)));
     });
     assert_eq!(record.asked, [Call::Reserve, Call::Commit, Call::Release, Call::Release]);
     assert_eq!(record.leaked, 0);
@@ -164,7 +165,7 @@ fn a_free_that_is_refused_says_so_and_tries_again() {
 
 #[test]
 fn a_step_too_large_is_followed_by_one_just_large_enough() {
-    let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
         let region = Region::reserve(Options::new(1 << 21)).unwrap();
         region.commit(region.committed() + 1).unwrap();
         assert_eq!(region.committed(), FIRST_STEP + crate::page_size());
@@ -176,7 +177,7 @@ fn a_step_too_large_is_followed_by_one_just_large_enough() {
 
 #[test]
 fn a_step_just_large_enough_is_asked_for_once() {
-    let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
         let region = Region::reserve(Options::new(1 << 21)).unwrap();
         let refused = region.commit(region.size());
         assert!(refused.is_err());
@@ -193,12 +194,12 @@ fn a_commit_that_may_yet_be_granted_is_tried_again() {
         let record = with_faults(refuse, COMMITMENT_LIMIT, || {
             let region = Region::reserve(Options::new(1 << 21)).unwrap();
             let outcome = region.commit(region.size());
-            let passed = platform::may_pass(COMMITMENT_LIMIT) && matches!(refuse, Refuse::Only(_));
+            let passed = faulty::may_pass(COMMITMENT_LIMIT) && matches!(refuse, Refuse::Only(_));
             assert_eq!(outcome.is_ok(), passed);
             assert_eq!(region.committed(), if passed { 1 << 21 } else { FIRST_STEP });
         });
         let commits = record.asked.iter().filter(|&&call| call == Call::Commit).count();
-        assert_eq!(commits, 1 + if platform::may_pass(COMMITMENT_LIMIT) { tries } else { 1 });
+        assert_eq!(commits, 1 + if faulty::may_pass(COMMITMENT_LIMIT) { tries } else { 1 });
     }
 }
 
@@ -206,7 +207,7 @@ fn a_commit_that_may_yet_be_granted_is_tried_again() {
 #[test]
 fn a_change_refused_half_way_is_taken_back_run_by_run() {
     let page = crate::page_size();
-    let record = with_faults(Refuse::Only(4), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::Only(4), OUT_OF_MEMORY, || {
         let region = Region::reserve(Options::new(1 << 16)).unwrap();
         let protect = |range, protection| {
             // SAFETY: nothing is in the region.
@@ -230,7 +231,7 @@ fn a_change_refused_half_way_is_taken_back_run_by_run() {
 
 #[test]
 fn an_arena_whose_protection_cannot_be_restored_refuses_to_be_written() {
-    with_faults(Refuse::From(2), platform::OUT_OF_MEMORY, || {
+    with_faults(Refuse::From(2), OUT_OF_MEMORY, || {
         let arena = Mallocator::new().unwrap();
         let page = crate::page_size();
         // SAFETY: no reference into the arena is alive.
@@ -243,11 +244,11 @@ fn an_arena_whose_protection_cannot_be_restored_refuses_to_be_written() {
 
 #[test]
 fn growing_halves_until_the_system_grants() {
-    let record = with_faults(Refuse::Only(0), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::Only(0), OUT_OF_MEMORY, || {
         assert_eq!(Mallocator::growing().size(), 32 << 30);
     });
     assert_eq!(record.leaked, 0);
-    let record = with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::From(0), OUT_OF_MEMORY, || {
         assert!(matches!(Mallocator::try_growing(), Err(Error::Os(error)) if error.size() < 0x3_0000));
     });
     assert_eq!(record.asked, [Call::Reserve; 21], "64 GiB down to 64 KiB");
@@ -257,15 +258,15 @@ fn growing_halves_until_the_system_grants() {
 #[test]
 fn filling_an_arena_asks_the_system_rarely() {
     for (size, most) in [(64_usize << 30, 130), (1 << 20, 16), (1 << 16, 1)] {
-        let record = with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
+        let record = with_faults(Refuse::Nothing, OUT_OF_MEMORY, || {
             let region = Region::reserve(Options::new(size)).unwrap();
             // Windows charges what is committed, and a machine need not have so much.
-            let end = if super::super::COMMIT_IS_CHARGED { size.min(1 << 30) } else { size };
+            let end = if os::COMMIT_IS_CHARGED { size.min(1 << 30) } else { size };
             while region.committed() < end {
                 let committed = region.committed();
                 region.commit(committed + 1).unwrap();
                 let step = region.committed() - committed;
-                if super::super::COMMIT_IS_CHARGED {
+                if os::COMMIT_IS_CHARGED {
                     assert!(step <= (committed / 8).max(1 << 16) + crate::page_size());
                 } else {
                     assert!(step <= (committed / 8).max(1 << 21));
@@ -282,16 +283,16 @@ fn filling_an_arena_asks_the_system_rarely() {
 #[test]
 fn huge_pages_that_are_refused_are_named_or_done_without() {
     let required = || Mallocator::builder().size(1 << 21).huge_pages(HugePages::Required).build();
-    let record = with_faults(Refuse::Only(0), platform::OUT_OF_MEMORY, || match required() {
+    let record = with_faults(Refuse::Only(0), OUT_OF_MEMORY, || match required() {
         Err(Error::Os(error)) => {
-            assert_eq!(error.call(), platform::name_of(Call::ReserveHuge));
+            assert_eq!(error.call(), name_of(Call::ReserveHuge));
             assert!(error.to_string().contains("huge pages"), "{error}");
         }
         outcome => assert!(matches!(outcome, Err(Error::Unsupported { .. })), "{outcome:?}"),
     });
     assert_eq!(record.leaked, 0);
     // The first request is the reservation, then the first commit; the advice comes before the second.
-    let record = with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+    let record = with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
         let arena = Mallocator::builder().size(1 << 24).reuse(false).build().unwrap();
         let filled = arena.try_alloc_bytes(&[1; 1 << 20]);
         if let Some(asked) = arena.report().huge_asked() {
@@ -306,7 +307,7 @@ fn huge_pages_that_are_refused_are_named_or_done_without() {
 #[test]
 fn what_a_thread_keeps_is_never_in_the_way() {
     for k in 0..12 {
-        let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || {
+        let record = with_faults(Refuse::Only(k), OUT_OF_MEMORY, || {
             let Ok(arena) = Mallocator::with_size(1 << 24) else { return };
             let place = arena.base();
             let filled = arena.try_alloc_slice_fill_copy(1 << 23, 1_u8).is_ok();
@@ -319,7 +320,7 @@ fn what_a_thread_keeps_is_never_in_the_way() {
         });
         assert_eq!(record.leaked, 0, "request {k}");
     }
-    with_faults(Refuse::Only(2), platform::OUT_OF_MEMORY, || {
+    with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
         drop(Mallocator::with_size(1 << 20));
         assert!(Mallocator::with_size(1 << 21).is_ok());
     });
@@ -337,7 +338,7 @@ fn after_a_large_arena_small_ones_ask_for_nothing() {
                 bytes.fill(1);
             }
         };
-        with_faults(Refuse::Only(usize::MAX), platform::OUT_OF_MEMORY, run).asked.len()
+        with_faults(Refuse::Only(usize::MAX), OUT_OF_MEMORY, run).asked.len()
     };
     assert_eq!(requests(9), requests(0));
 }
@@ -346,7 +347,7 @@ fn after_a_large_arena_small_ones_ask_for_nothing() {
 #[test]
 fn a_search_nearby_goes_on_below_places_that_are_too_high() {
     let highest = std::ptr::without_provenance::<u8>(1 << 47);
-    with_faults(Refuse::Nothing, platform::OUT_OF_MEMORY, || {
+    with_faults(Refuse::Nothing, OUT_OF_MEMORY, || {
         for size in [1, 64 << 30] {
             assert!(Mallocator::builder().size(size).near(highest, 1 << 40).build().is_ok(), "{size}");
         }
@@ -358,25 +359,25 @@ fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
     let here = 0;
     // Not at the first: that may be for the place. But soon.
     for huge_pages in [HugePages::Never, HugePages::Required] {
-        let record = with_faults(Refuse::From(0), platform::OUT_OF_MEMORY, || {
+        let record = with_faults(Refuse::From(0), OUT_OF_MEMORY, || {
             let builder = Mallocator::builder().huge_pages(huge_pages);
             let refused = builder.near(&raw const here, usize::MAX).build();
             assert!(matches!(refused, Err(Error::Os(_))) || huge_pages == HugePages::Required, "{refused:?}");
         });
-        let most = 64 + usize::from(super::super::CAN_RESERVE_WITHIN);
+        let most = 64 + usize::from(os::CAN_RESERVE_WITHIN);
         assert!(record.asked.len() <= most, "{} requests", record.asked.len());
     }
-    with_faults(Refuse::From(0), platform::TAKEN, || {
+    with_faults(Refuse::From(0), faulty::TAKEN, || {
         let refused = Mallocator::builder().near(&raw const here, 1 << 20).build();
         assert!(matches!(refused, Err(Error::OutOfReach { distance: 0x10_0000, .. })), "{refused:?}");
         let refused = Mallocator::builder().at(0x7000_0000).build();
         assert!(matches!(refused, Err(Error::AddressInUse { address: 0x7000_0000, .. })), "{refused:?}");
     });
     // However far the search may go, it ends.
-    let record = with_faults(Refuse::From(0), platform::TAKEN, || {
+    let record = with_faults(Refuse::From(0), faulty::TAKEN, || {
         assert!(Mallocator::builder().near(&raw const here, usize::MAX).build().is_err());
     });
-    assert!(record.asked.len() <= (1 << 17) + usize::from(super::super::CAN_RESERVE_WITHIN));
+    assert!(record.asked.len() <= (1 << 17) + usize::from(os::CAN_RESERVE_WITHIN));
 }
 
 /// What the contract says of what these leave in the pages.
@@ -387,10 +388,10 @@ fn discarding_and_locking_fulfil_their_contract() {
     // SAFETY: the pages are committed, writable and this test's.
     unsafe {
         start.write_bytes(7, 1 << 16);
-        super::super::discard(start, page).unwrap();
+        os::discard(start, page).unwrap();
         start.write_bytes(8, page);
         assert_eq!((start.read(), start.add(page).read()), (8, 7));
-        super::super::lock(start, page).unwrap();
+        os::lock(start, page).unwrap();
         start.write_bytes(9, page);
         assert_eq!(start.read(), 9);
     }
@@ -413,7 +414,7 @@ fn a_secret_is_zero_before_its_pages_are_given_back() {
     ];
     for (index, end) in ends.into_iter().enumerate() {
         let mut place = None;
-        let record = with_faults(Refuse::Every(NOTHING_BACK), platform::OUT_OF_MEMORY, || {
+        let record = with_faults(Refuse::Every(NOTHING_BACK), OUT_OF_MEMORY, || {
             let arena = Mallocator::builder().size(1 << 16).zero_on_release(true).build().unwrap();
             arena.alloc_slice_copy(&[0x5a_u8; 5000]);
             place = Some((arena.base(), arena.size() + crate::page_size()));
@@ -423,9 +424,9 @@ fn a_secret_is_zero_before_its_pages_are_given_back() {
         let (base, len) = place.unwrap();
         // SAFETY: the range was left where it was, and is this test's now.
         unsafe {
-            super::super::protect(base, crate::page_size(), Protection::READ).unwrap();
+            os::protect(base, crate::page_size(), Protection::READ).unwrap();
             assert!(std::slice::from_raw_parts(base.as_ptr(), 4096).iter().all(|&byte| byte == 0), "{index}");
-            platform::release(base, len).unwrap();
+            faulty::release_unseen(base, len).unwrap();
         }
     }
 }
@@ -436,7 +437,7 @@ fn a_seal_that_is_refused_gives_the_arena_back_as_it_was() {
     for (protection, k) in
         [(Protection::READ, 2), (Protection::READ_EXECUTE, 2), (Protection::READ_EXECUTE, 3)]
     {
-        let record = with_faults(Refuse::Only(k), platform::OUT_OF_MEMORY, || {
+        let record = with_faults(Refuse::Only(k), OUT_OF_MEMORY, || {
             let arena = Mallocator::builder().reuse(false).build().unwrap();
             let kept = arena.alloc_str("kept").as_ptr();
             let (arena, error) = arena.seal(protection).unwrap_err().into_parts();
@@ -458,14 +459,14 @@ fn an_arena_whose_seal_can_be_neither_made_nor_taken_back_refuses_to_be_written(
     impl crate::Root for Text {
         type In<'a> = &'a str;
     }
-    with_faults(Refuse::From(2), platform::OUT_OF_MEMORY, || {
+    with_faults(Refuse::From(2), OUT_OF_MEMORY, || {
         let arena = Mallocator::builder().reuse(false).build().unwrap();
         arena.alloc(1);
         let (arena, _) = arena.seal(Protection::READ).unwrap_err().into_parts();
         assert_eq!(arena.protection(), Protection::NO_ACCESS);
         assert!(matches!(arena.try_alloc(1), Err(Error::NotWritable { .. })));
     });
-    with_faults(Refuse::From(2), platform::OUT_OF_MEMORY, || {
+    with_faults(Refuse::From(2), OUT_OF_MEMORY, || {
         let arena = Mallocator::builder().reuse(false).build().unwrap();
         let text = crate::Rooted::<Text>::new(arena, |arena| &*arena.alloc_str("out of reach"));
         let (text, _) = text.seal(Protection::READ).unwrap_err().into_parts();
@@ -473,7 +474,7 @@ fn an_arena_whose_seal_can_be_neither_made_nor_taken_back_refuses_to_be_written(
         assert!(std::panic::catch_unwind(read).is_err(), "and not a fault");
         assert_eq!(text.into_arena().protection(), Protection::NO_ACCESS);
     });
-    with_faults(Refuse::From(3), platform::OUT_OF_MEMORY, || {
+    with_faults(Refuse::From(3), OUT_OF_MEMORY, || {
         let arena = Mallocator::builder().reuse(false).build().unwrap();
         let text = crate::Rooted::<Text>::new(arena, |arena| &*arena.alloc_str("out of reach"));
         let sealed = text.seal(Protection::READ).unwrap();
@@ -487,10 +488,10 @@ fn an_arena_whose_seal_can_be_neither_made_nor_taken_back_refuses_to_be_written(
 fn pages_that_stay_are_locked_again_whichever_request_was_refused() {
     const CASES: [&[Call]; 2] = [&[Call::Unlock], &[Call::Decommit]];
     for refuse in CASES {
-        let record = with_faults(Refuse::Every(refuse), platform::OUT_OF_MEMORY, || {
+        let record = with_faults(Refuse::Every(refuse), OUT_OF_MEMORY, || {
             let region = Region::reserve(Options { lock: true, ..Options::new(1 << 16) }).unwrap();
             // SAFETY: nothing in the region is used.
-            assert_eq!(unsafe { region.decommit(0) }.unwrap_err().call, refuse[0]);
+            assert_eq!(faulty::call_of(unsafe { region.decommit(0) }.unwrap_err()), refuse[0]);
             assert_eq!(region.refused(), None);
             assert_eq!(region.committed(), 1 << 16);
         });

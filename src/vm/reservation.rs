@@ -15,9 +15,6 @@ use crate::vm::options::{HugePages, OnFork, Options, Placement};
 use crate::vm::place::{nonzero, reserve_near_at_once, reserve_placed};
 use crate::vm::poison;
 
-mod protections;
-mod taken_back;
-
 /// How often, and after how long, a commit is tried again that the system may yet grant.
 const COMMIT_RETRIES: u32 = 5;
 const COMMIT_PAUSE: Duration = Duration::from_millis(20);
@@ -28,36 +25,36 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(20);
 /// When a call is refused, the region is as it was.
 #[derive(Debug)]
 pub(crate) struct Region {
-    base: NonNull<u8>,
+    pub(super) base: NonNull<u8>,
     /// In bytes, whole pages, the page behind the range not counted.
-    size: usize,
-    committed: Cell<usize>,
+    pub(super) size: usize,
+    pub(super) committed: Cell<usize>,
     /// The highest address that may have been written since the range was last taken, where it is above every cursor.
-    high: Cell<usize>,
+    pub(super) high: Cell<usize>,
     /// A cursor that is lowered from there, or from below, changes nothing: at most `high`, and 0 where something is always done.
-    quiet: Cell<usize>,
+    pub(super) quiet: Cell<usize>,
     /// As far may have been written before: from there, and from `high`, on memory is zero.
-    dirt: Cell<usize>,
+    pub(super) dirt: Cell<usize>,
     /// The size that was asked for.
-    asked: usize,
+    pub(super) asked: usize,
     /// Whether the next arena of the size may have the range, as nothing sets it apart from others.
-    plain: Cell<bool>,
-    steps: Steps,
+    pub(super) plain: Cell<bool>,
+    pub(super) steps: Steps,
     /// What the system said when it was asked for huge pages, if it was.
-    advised: Cell<Option<Result<(), OsError>>>,
+    pub(super) advised: Cell<Option<Result<(), OsError>>>,
     /// By offset. What is usual is what pages get when they are committed.
-    protections: RefCell<Runs<Protection>>,
-    options: Options,
+    pub(super) protections: RefCell<Runs<Protection>>,
+    pub(super) options: Options,
     /// How many bytes are reserved before the base.
-    before: usize,
+    pub(super) before: usize,
     /// The bytes reserved, with those before the range and the page behind it.
-    total: usize,
-    clean: Clean,
+    pub(super) total: usize,
+    pub(super) clean: Clean,
     /// The last refusal to make bytes zero that were taken back, or to lock them again.
-    refused: Cell<Option<OsError>>,
+    pub(super) refused: Cell<Option<OsError>>,
     /// The process that has the range, where one that was forked off it has not.
-    process: Option<u32>,
-    released: bool,
+    pub(super) process: Option<u32>,
+    pub(super) released: bool,
 }
 
 impl Region {
@@ -194,7 +191,7 @@ impl Region {
     }
 
     /// Whether this process has the range: one that was forked off may not.
-    fn is_here(&self) -> Result<(), OsError> {
+    pub(super) fn is_here(&self) -> Result<(), OsError> {
         let here = self.process.is_none_or(|process| process == std::process::id());
         if here { Ok(()) } else { Err(os::omitted(self.size)) }
     }
@@ -297,7 +294,7 @@ impl Region {
     }
 
     /// `end` is a multiple of the page size, above `committed` and at most `size`.
-    fn commit_up_to(&self, end: usize) -> Result<(), OsError> {
+    pub(super) fn commit_up_to(&self, end: usize) -> Result<(), OsError> {
         let committed = self.committed.get();
         // SAFETY: pages behind the committed prefix are reserved and not committed, and the region's.
         unsafe { os::commit(self.at(committed), end - committed, self.protection()) }?;
@@ -316,7 +313,7 @@ impl Region {
     }
 
     /// Keeps the pages from offset `start` to `end` in memory, if that is wanted.
-    fn lock(&self, start: usize, end: usize) -> Result<(), OsError> {
+    pub(super) fn lock(&self, start: usize, end: usize) -> Result<(), OsError> {
         if !self.options.lock {
             return Ok(());
         }
@@ -347,7 +344,7 @@ impl Region {
 
     /// # Safety
     /// As [`decommit`](Self::decommit), of the pages from offset `start` to `end`.
-    unsafe fn decommit_pages(&self, start: usize, end: usize) -> Result<(), OsError> {
+    pub(super) unsafe fn decommit_pages(&self, start: usize, end: usize) -> Result<(), OsError> {
         let (place, len) = (self.at(start), end - start);
         // Pages that are locked are not given back.
         // SAFETY: all that is committed is locked; otherwise the caller's.
@@ -421,7 +418,7 @@ impl Region {
     }
 
     /// The place at `offset`, with the provenance of the whole range.
-    fn at(&self, offset: usize) -> NonNull<u8> {
+    pub(super) fn at(&self, offset: usize) -> NonNull<u8> {
         debug_assert!(offset <= self.size);
         // SAFETY: an offset up to `size` stays in the reservation, or at the page behind it.
         unsafe { self.base.add(offset) }
@@ -440,7 +437,7 @@ impl Drop for Region {
 }
 
 /// Refuses a protection that does not exist, or not here.
-fn check(protection: Protection) -> Result<(), Error> {
+pub(super) fn check(protection: Protection) -> Result<(), Error> {
     protection.to_win32()?;
     os::unsupported(protection).map_or(Ok(()), |option| Err(Error::Unsupported { option }))
 }

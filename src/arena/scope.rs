@@ -2,7 +2,7 @@
 
 use std::mem::ManuallyDrop;
 
-use crate::mallocator::Mallocator;
+use crate::arena::Mallocator;
 
 /// Closes a view when the scope ends, also by a panic.
 struct Close<'a> {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::arena::Mallocator;
 use crate::builder::{allocation_granularity, page_size};
 use crate::error::OsError;
-use crate::mallocator::Mallocator;
 use crate::os;
 use crate::protection::Protection;
 use crate::vm::{HugePages, OnFork, Options, Placement};

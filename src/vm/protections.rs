@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::{Region, check};
 use crate::error::Error;
 use crate::os::{self, OsError};
 use crate::protection::Protection;
 use crate::pure::runs::Runs;
+use crate::vm::reservation::{Region, check};
 
 impl Region {
     /// Changes the protection of every page that has a byte of `range`, given as offsets, and says what the first of

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::error::{Error, granted};
 use crate::protection::Protection;
-use crate::seal::Sealed;
+use crate::seal::sealed::Sealed;
 
 impl Sealed {
     /// The code at `offset`, in bytes from the base, as a function of type `F`: an `extern "C" fn` of up to six arguments

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
+use crate::arena::dangling;
 use crate::error::{Error, granted};
-use crate::mallocator::dangling;
 use crate::pure::bump::{self, Block};
 use crate::vm::{Region, poison};
 

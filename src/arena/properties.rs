@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ptr::NonNull;
 
-use crate::mallocator::Mallocator;
+use crate::arena::Mallocator;
 use crate::protection::Protection;
 use crate::vm::poison;
 

@@ -8,11 +8,11 @@ use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::ptr::NonNull;
 
+use crate::arena::Mallocator;
 use crate::error::Error;
-use crate::mallocator::Mallocator;
 use crate::protection::Protection;
-use crate::read_only::ReadOnly;
-use crate::seal::SealError;
+use crate::seal::read_only::ReadOnly;
+use crate::seal::sealed::SealError;
 
 /// What is built in an arena, for a [`Rooted`]: a type that borrows from an arena, for each lifetime of it.
 ///

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::Region;
 use crate::os::{self, OsError};
 use crate::protection::Protection;
 use crate::vm::clean::{self, Clean};
 use crate::vm::poison;
+use crate::vm::reservation::Region;
 
 impl Region {
     /// The highest address that may have been written, where it is above every cursor.

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use super::{Mallocator, Role};
+use crate::arena::mallocator::{Mallocator, Role};
 
 impl Mallocator {
     /// A view of this arena or view, which has none: not open yet.

@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
+use crate::arena::{Mallocator, dangling};
 use crate::error::Error;
-use crate::mallocator::{Mallocator, dangling};
 use crate::vm::poison;
 
 impl Mallocator {
