@@ -159,6 +159,24 @@ pub enum Error {
         /// The size of the reservation in bytes.
         size: usize,
     },
+    /// The global allocator refused memory for what an arena keeps about itself.
+    Heap {
+        /// Bytes asked for.
+        size: usize,
+    },
+    /// Memory that was lent to an arena is too small for what the arena keeps in it about itself.
+    TooSmall {
+        /// Bytes lent.
+        size: usize,
+        /// Bytes needed, with what aligning them takes.
+        needed: usize,
+    },
+    /// The call is about memory as a whole, and that of this arena is not its own: it is a thread's share of a
+    /// [`SyncMallocator`](crate::SyncMallocator), or was lent by the caller.
+    NotItsOwn {
+        /// The name of the call.
+        call: &'static str,
+    },
     /// The operating system refused a call.
     Os(OsError),
 }
@@ -170,41 +188,6 @@ impl Error {
     #[expect(clippy::cast_possible_truncation, reason = "a power of two has at most 63 zeros below it")]
     pub(crate) const fn exhausted(size: usize, align: usize, available: usize) -> Self {
         Self::Exhausted { size, available, align_log2: align.trailing_zeros() as u8 }
-    }
-}
-
-impl Error {
-    /// Those about what pages may be used for.
-    fn fmt_access(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::NotWritable { protection } => {
-                write!(f, "the region is {protection}, and this call hands out memory to be written; ")?;
-                f.write_str(
-                    "only alloc_raw works on such a region: write under READ_WRITE first, then protect",
-                )
-            }
-            Self::SealWritable { protection } => {
-                write!(f, "a seal with {protection} was asked for, which can be written; ")?;
-                f.write_str("seal with READ, READ_EXECUTE, EXECUTE or NO_ACCESS")
-            }
-            Self::NotReadable { protection } => {
-                write!(
-                    f,
-                    "the region is {protection}, and this call reads it; seal with READ or READ_EXECUTE"
-                )
-            }
-            Self::NotExecutable { protection } => {
-                write!(f, "the region is {protection}, and this call executes it; ")?;
-                f.write_str("seal with READ_EXECUTE or EXECUTE")
-            }
-            Self::NotHandedOut { end, used } => {
-                write!(f, "the range ends at offset {end}, but {used} bytes were handed out")
-            }
-            Self::Misaligned { offset, align } => {
-                write!(f, "offset {offset} was asked for, but the type is aligned to {align} bytes")
-            }
-            _ => unreachable!("every other is written above"),
-        }
     }
 }
 
@@ -224,87 +207,73 @@ pub(crate) fn granted<T>(outcome: Result<T, Error>) -> T {
     }
 }
 
+// One arm for each variant and none for the rest, so that a variant without a message does not compile.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Exhausted { size, available, align_log2 } => {
-                write!(f, "{size} bytes")?;
-                if align_log2 > 0 {
-                    write!(f, " aligned to {}", 1_u64 << align_log2)?;
-                }
-                write!(
-                    f,
-                    " were asked for, but {available} are left in the reservation, which never moves; "
-                )?;
-                f.write_str(
-                    "reserve more (Mallocator::with_size: address space costs no memory), or reset it",
-                )
-            }
+            Self::Exhausted { size, available, align_log2 } => exhausted(f, size, available, align_log2),
             Self::InvalidAlignment { align } => {
                 write!(f, "an alignment of {align} was asked for, but alignments are powers of two from 1 up")
             }
-            Self::InvalidSize { size: 0 } => f.write_str(
-                "a reservation of 0 bytes was asked for; the least is 1, which is rounded up to a page",
+            Self::InvalidSize { size } => invalid_size(f, size),
+            Self::InvalidAddress { address, granularity } => invalid_address(f, address, granularity),
+            Self::AddressInUse { address, size } => write!(
+                f,
+                "{size} bytes at {address:#x} were asked for, but something else lives in that range; \
+                 use near() or leave the place to the system"
             ),
-            Self::InvalidSize { size } => {
-                write!(f, "a reservation of {size} bytes was asked for, but no object may have more than ")?;
-                write!(f, "{} (isize::MAX, less the rounding to pages)", isize::MAX)
-            }
-            Self::InvalidAddress { address: 0, .. } => {
-                f.write_str("a reservation at address 0 was asked for, which is no address")
-            }
-            Self::InvalidAddress { address, granularity } => {
-                write!(
-                    f,
-                    "a reservation at {address:#x} was asked for, but reservations start at multiples of "
-                )?;
-                write!(
-                    f,
-                    "{granularity:#x} (allocation_granularity()) in the lower half of the address space"
-                )
-            }
-            Self::AddressInUse { address, size } => {
-                write!(
-                    f,
-                    "{size} bytes at {address:#x} were asked for, but something else lives in that range; "
-                )?;
-                f.write_str("use near() or leave the place to the system")
-            }
-            Self::OutOfReach { address, distance } => {
-                write!(
-                    f,
-                    "no free range was found that lies wholly within {distance} bytes of {address:#x}; "
-                )?;
-                f.write_str("allow a larger distance or ask for a smaller size")
-            }
+            Self::OutOfReach { address, distance } => write!(
+                f,
+                "no free range was found that lies wholly within {distance} bytes of {address:#x}; \
+                 allow a larger distance or ask for a smaller size"
+            ),
             Self::InvalidProtection(error) => error.fmt(f),
             Self::Unsupported { option } => {
-                write!(f, "{option} was asked for, which {} ", std::env::consts::OS)?;
-                write!(f, "on {} does not have", std::env::consts::ARCH)
+                let (system, processor) = (std::env::consts::OS, std::env::consts::ARCH);
+                write!(f, "{option} was asked for, which {system} on {processor} does not have")
             }
-            Self::CharacterDoesNotFit { character, index, width } => {
-                let (most, wider) = if width == 1 { ("00FF", "u16") } else { ("FFFF", "u32") };
-                write!(f, "{character:?} (U+{:04X}) at byte {index} of the text ", u32::from(character))?;
-                write!(f, "does not fit a {width}-byte unit, which holds U+0000 to U+{most}; use {wider}")
+            Self::NotWritable { protection } => write!(
+                f,
+                "the region is {protection}, and this call hands out memory to be written; \
+                 only alloc_raw works on such a region: write under READ_WRITE first, then protect"
+            ),
+            Self::SealWritable { protection } => write!(
+                f,
+                "a seal with {protection} was asked for, which can be written; \
+                 seal with READ, READ_EXECUTE, EXECUTE or NO_ACCESS"
+            ),
+            Self::NotReadable { protection } => write!(
+                f,
+                "the region is {protection}, and this call reads it; seal with READ or READ_EXECUTE"
+            ),
+            Self::NotExecutable { protection } => write!(
+                f,
+                "the region is {protection}, and this call executes it; seal with READ_EXECUTE or EXECUTE"
+            ),
+            Self::NotHandedOut { end, used } => {
+                write!(f, "the range ends at offset {end}, but {used} bytes were handed out")
             }
+            Self::Misaligned { offset, align } => {
+                write!(f, "offset {offset} was asked for, but the type is aligned to {align} bytes")
+            }
+            Self::CharacterDoesNotFit { character, index, width } => does_not_fit(f, character, index, width),
             Self::InvalidWidth { width } => {
                 write!(f, "code units of {width} bytes were asked for, but they have 1, 2 or 4")
             }
-            Self::InteriorNul { index } => {
-                write!(f, "byte {index} of the text is a NUL, which would end the C string there; ")?;
-                f.write_str("cut the text, or use alloc_string, which keeps it")
-            }
+            Self::InteriorNul { index } => write!(
+                f,
+                "byte {index} of the text is a NUL, which would end the C string there; \
+                 cut the text, or use alloc_string, which keeps it"
+            ),
             Self::Formatting => {
                 f.write_str("a formatting trait returned an error while its text was written")
             }
-            Self::NotHex { character, index } => {
-                write!(f, "{character:?} at byte {index} of the text is no hexadecimal digit, no prefix ")?;
-                f.write_str("(0x, \\x) and no separator (white space , ; : - _ | ' \" { } [ ] ( ))")
-            }
-            Self::HalfByte { digit, index } => {
-                write!(f, "{digit:?} at byte {index} of the text is half a byte: two digits make one, ")?;
-                f.write_str("directly one after the other")
-            }
+            Self::NotHex { character, index } => not_hex(f, character, index),
+            Self::HalfByte { digit, index } => write!(
+                f,
+                "{digit:?} at byte {index} of the text is half a byte: two digits make one, \
+                 directly one after the other"
+            ),
             Self::BarePrefix { index } => {
                 write!(f, "the prefix at byte {index} of the text has no digits directly behind it")
             }
@@ -314,10 +283,88 @@ impl fmt::Display for Error {
             Self::RangePastEnd { end, size } => {
                 write!(f, "the range ends at offset {end}, but the reservation ends at {size}")
             }
+            Self::Heap { size } => heap(f, size),
+            Self::TooSmall { size, needed } => too_small(f, size, needed),
+            Self::NotItsOwn { call } => not_its_own(f, call),
             Self::Os(error) => error.fmt(f),
-            _ => self.fmt_access(f),
         }
     }
+}
+
+fn exhausted(f: &mut fmt::Formatter<'_>, size: usize, available: usize, align_log2: u8) -> fmt::Result {
+    write!(f, "{size} bytes")?;
+    if align_log2 > 0 {
+        write!(f, " aligned to {}", 1_u64 << align_log2)?;
+    }
+    write!(
+        f,
+        " were asked for, but {available} are left in the reservation, which never moves; \
+         reserve more (Mallocator::with_size: address space costs no memory), or reset it"
+    )
+}
+
+fn invalid_size(f: &mut fmt::Formatter<'_>, size: usize) -> fmt::Result {
+    if size == 0 {
+        return f.write_str(
+            "a reservation of 0 bytes was asked for; the least is 1, which is rounded up to a page",
+        );
+    }
+    let most = isize::MAX;
+    write!(
+        f,
+        "a reservation of {size} bytes was asked for, but no object may have more than \
+         {most} (isize::MAX, less the rounding to pages)"
+    )
+}
+
+fn invalid_address(f: &mut fmt::Formatter<'_>, address: usize, granularity: usize) -> fmt::Result {
+    if address == 0 {
+        return f.write_str("a reservation at address 0 was asked for, which is no address");
+    }
+    write!(
+        f,
+        "a reservation at {address:#x} was asked for, but reservations start at multiples of \
+         {granularity:#x} (allocation_granularity()) in the lower half of the address space"
+    )
+}
+
+fn does_not_fit(f: &mut fmt::Formatter<'_>, character: char, index: usize, width: u8) -> fmt::Result {
+    let number = u32::from(character);
+    let (most, wider) = if width == 1 { ("00FF", "u16") } else { ("FFFF", "u32") };
+    write!(
+        f,
+        "{character:?} (U+{number:04X}) at byte {index} of the text \
+         does not fit a {width}-byte unit, which holds U+0000 to U+{most}; use {wider}"
+    )
+}
+
+fn not_hex(f: &mut fmt::Formatter<'_>, character: char, index: usize) -> fmt::Result {
+    write!(f, "{character:?} at byte {index} of the text is no hexadecimal digit, no prefix ")?;
+    f.write_str("(0x, \\x) and no separator (white space , ; : - _ | ' \" { } [ ] ( ))")
+}
+
+fn heap(f: &mut fmt::Formatter<'_>, size: usize) -> fmt::Result {
+    write!(
+        f,
+        "{size} bytes for what the arena keeps about itself were asked for, and the global allocator \
+         refused them; free something, or keep fewer arenas alive"
+    )
+}
+
+fn too_small(f: &mut fmt::Formatter<'_>, size: usize, needed: usize) -> fmt::Result {
+    write!(
+        f,
+        "an arena in {size} bytes of lent memory was asked for, but what it keeps there about itself \
+         needs {needed}; lend more"
+    )
+}
+
+fn not_its_own(f: &mut fmt::Formatter<'_>, call: &str) -> fmt::Result {
+    write!(
+        f,
+        "{call} was asked for, but the memory of this arena is not its own: it is a share of a \
+         SyncMallocator, or was lent; call {call} on the arena that reserved the memory"
+    )
 }
 
 impl std::error::Error for Error {}

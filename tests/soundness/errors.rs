@@ -1,4 +1,4 @@
-//! What an error leaves behind.
+//! What an error leaves behind, and what it says.
 use mallocator::{Error, Mallocator};
 
 #[test]
@@ -74,4 +74,23 @@ fn what_is_pinned_behind_a_block_that_is_given_back_is_not_pinned_any_more() {
         assert_eq!((one.used(), arena.used()), (0, 0));
     });
     assert_eq!(arena.used(), 0);
+}
+
+#[test]
+fn what_an_arena_needs_for_itself_is_refused_with_sizes() {
+    let error = Error::Heap { size: 264 };
+    let said = error.to_string();
+    assert!(said.contains("264 bytes") && said.contains("the global allocator refused"), "{said}");
+    let error = Error::TooSmall { size: 100, needed: 271 };
+    let said = error.to_string();
+    assert!(said.contains("in 100 bytes of lent memory") && said.contains("needs 271"), "{said}");
+}
+
+#[test]
+fn a_call_on_memory_of_another_is_refused_by_its_name() {
+    for call in ["protect", "seal"] {
+        let said = Error::NotItsOwn { call }.to_string();
+        assert!(said.starts_with(&format!("{call} was asked for, but")), "{said}");
+        assert!(said.ends_with(&format!("call {call} on the arena that reserved the memory")), "{said}");
+    }
 }
