@@ -384,3 +384,51 @@ fn what_is_only_read_is_known() {
     is::<Program>();
     is::<(std::num::NonZero<u8>, std::marker::PhantomData<std::cell::Cell<u8>>)>();
 }
+
+/// Names as the macro may use inside, and shapes at an end of what it takes.
+mod shapes {
+    mallocator::read_only! {
+        pub struct Named<'field, 'a> {
+            pub(super) field: &'field u32,
+            pub item: &'a [Tuple<'a>],
+            pub r#type: (),
+        }
+    }
+    mallocator::read_only! {
+        pub struct Empty {}
+    }
+    mallocator::read_only! {
+        pub enum Tuple<'a> {
+            Only(u8, &'a str, [u8; 3]),
+        }
+    }
+    mallocator::read_only! {
+        #[derive(Clone, Copy)]
+        pub enum One {
+            Field { field: u8, value: u16 },
+        }
+    }
+    mallocator::read_only! {
+        pub enum Never {}
+    }
+    mallocator::read_only! {
+        pub enum Option {
+            Some(u8),
+            None,
+        }
+    }
+}
+
+#[test]
+fn definitions_of_every_shape_are_taken() {
+    use shapes::{Empty, Named, Never, One, Option, Tuple};
+    fn is<T: ReadOnly>() {}
+    is::<(Named, Empty, Tuple, One, Never, Option)>();
+    let Tuple::Only(number, text, bytes) = Tuple::Only(1, "2", [3; 3]);
+    let One::Field { field, value } = One::Field { field: 4, value: 5 };
+    assert_eq!((number, text, bytes, field, value), (1, "2", [3; 3], 4, 5));
+    let named = Named { field: &6, item: &[], r#type: () };
+    assert_eq!((named.field, named.item.len(), named.r#type), (&6, 0, ()));
+    let Empty {} = Empty {};
+    assert!(matches!([Option::Some(7), Option::None], [Option::Some(7), Option::None]));
+}

@@ -33,21 +33,19 @@ use std::path::Path;
             and use no `Cell`, atomic, lock or `&mut` in it"
 )]
 pub unsafe trait ReadOnly {
-    /// Where [`read_only!`](crate::read_only) looks at every field.
+    /// Where [`read_only!`](crate::read_only) looks at every field. Nobody calls it.
     #[doc(hidden)]
-    fn every_field_is_read_only()
+    fn every_field_is_read_only(&self)
     where
         Self: Sized,
     {
     }
 }
 
-/// What [`read_only!`](crate::read_only!) uses, under names that nobody can give another meaning.
+/// What [`read_only!`](crate::read_only!) uses, under a name that nobody can give another meaning.
 #[doc(hidden)]
 pub mod for_read_only {
     pub use std::prelude::v1::derive;
-
-    pub const fn check<T: super::ReadOnly + ?Sized>() {}
 }
 
 macro_rules! plain {
@@ -145,11 +143,11 @@ macro_rules! read_only {
         $visibility struct $name $(<$($lifetime),*>)? {
             $($(#[doc = $($field_doc)*])* $field_visibility $field: $type),*
         }
-        // SAFETY: every field is, which is checked inside, where the types mean what they mean above: no name is in scope that
-        // is not there too.
+        // SAFETY: every field is, which is checked inside on the fields that there are, whatever their types were written as.
         unsafe impl<$($($lifetime),*)?> $crate::ReadOnly for $name<$($($lifetime),*)?> {
-            fn every_field_is_read_only() {
-                $($crate::for_read_only::check::<$type>();)*
+            fn every_field_is_read_only(&self) {
+                let Self { $($field: _),* } = *self;
+                $($crate::check_field_for_read_only!($field, &self.$field);)*
             }
         }
     };
@@ -175,14 +173,55 @@ macro_rules! read_only {
                 $({ $($(#[doc = $($field_doc)*])* $field: $type),* })?
             ),*
         }
-        // SAFETY: as above.
+        // SAFETY: as above, with every field of every variant.
         unsafe impl<$($($lifetime),*)?> $crate::ReadOnly for $name<$($($lifetime),*)?> {
-            fn every_field_is_read_only() {
+            fn every_field_is_read_only(&self) {
+                match *self {
+                    $(Self::$variant { .. } => {})*
+                }
                 $(
-                    $($($crate::for_read_only::check::<$item>();)*)?
-                    $($($crate::for_read_only::check::<$type>();)*)?
+                    $($crate::check_items_for_read_only!(self $variant [] $($item),*);)?
+                    $(
+                        if let Self::$variant { $($field: _),* } = *self {}
+                        $(
+                            if let Self::$variant { $field: ref field, .. } = *self {
+                                $crate::check_field_for_read_only!($field, field);
+                            }
+                        )*
+                    )?
                 )*
             }
+        }
+    };
+}
+
+/// Compiles for a field that is only read. The type is that of the field there is: the tokens that it was written as stand
+/// in the definition and nowhere else, as a macro among them may expand to another type each time.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! check_field_for_read_only {
+    ($name:ident, $field:expr) => {
+        // The function has the caller's name, so that an error points at it. Its argument stands outside, where that name
+        // means nothing else.
+        ({
+            #[allow(non_snake_case)]
+            fn $name<T: $crate::ReadOnly + ?Sized>(_: &T) {}
+            $name
+        })($field)
+    };
+}
+
+/// The same for every field of a variant whose fields have no names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! check_items_for_read_only {
+    // Of the type it only counts that there is one. The name is another in each expansion, though always written the same.
+    ($value:ident $variant:ident [$($field:ident)*] $item:ty $(, $rest:ty)*) => {
+        $crate::check_items_for_read_only!($value $variant [$($field)* field] $($rest),*)
+    };
+    ($value:ident $variant:ident [$($field:ident)*]) => {
+        if let Self::$variant($(ref $field),*) = *$value {
+            $($crate::check_field_for_read_only!($variant, $field);)*
         }
     };
 }
