@@ -302,6 +302,35 @@ fn building_that_fails_or_panics_loses_nothing() {
     assert!(caught.is_err());
 }
 
+/// A reference in an argument must hold until its call ends, and these calls end after the arena has. Without an
+/// interpreter that knows the rule a breach of it cannot be seen; with one, each of these lines shows it.
+#[test]
+fn a_root_that_is_a_unique_reference_is_passed_by_value_to_what_ends_its_arena() {
+    struct Unique;
+    impl Root for Unique {
+        type In<'a> = &'a mut u64;
+    }
+    #[inline(never)]
+    fn pass<T>(value: T) -> T {
+        value
+    }
+    #[inline(never)]
+    fn read_and_drop(number: Rooted<Unique>) -> u64 {
+        let read = number.with(|_, number| **number);
+        drop(number);
+        read
+    }
+    let build = || Rooted::<Unique>::new(Mallocator::with_size(1).unwrap(), |arena| arena.alloc(41));
+    drop(build());
+    let mut number = pass(build());
+    number.with_mut(|_, number| **number += 1);
+    assert_eq!(read_and_drop(number), 42);
+    assert_eq!(pass(build()).into_arena().used(), 8);
+    pass(build()).into_arena().free().unwrap();
+    drop(pass(Some(build())));
+    std::thread::spawn(move || drop(pass(build()))).join().unwrap();
+}
+
 mallocator::read_only! {
     /// A tree of numbers.
     #[derive(Debug, PartialEq)]

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::{self, ManuallyDrop};
+use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 
 use crate::arena::Mallocator;
@@ -55,7 +55,11 @@ pub trait Root {
 /// ```
 pub struct Rooted<R: Root> {
     /// Borrows from the arena, under a lifetime that is not true: it is handed out under others only.
-    root: ManuallyDrop<R::In<'static>>,
+    ///
+    /// It is there until the drop, and `MaybeUninit` all the same: a reference in an argument must hold until the call ends,
+    /// and in a call that is passed the whole by value and drops it, its arena does not. What is in a `MaybeUninit` is no
+    /// reference to the compiler. What is in a `ManuallyDrop` is.
+    root: MaybeUninit<R::In<'static>>,
     /// A box, whose contents the root may borrow, and which therefore is not held as one.
     arena: NonNull<Mallocator>,
     /// Whether the pages have a protection that somebody asked for, and not what was left of a refused change.
@@ -120,7 +124,7 @@ impl<R: Root> Rooted<R> {
         match build(unsafe { owner.0.as_ref() }) {
             Ok(root) => {
                 // SAFETY: nothing but the lifetime differs, which nobody outside gets to see.
-                let root = ManuallyDrop::new(unsafe { lengthen::<R>(root) });
+                let root = MaybeUninit::new(unsafe { lengthen::<R>(root) });
                 let arena = ManuallyDrop::new(owner).0;
                 Ok(Self { root, arena, intact: true, _owned: PhantomData })
             }
@@ -146,8 +150,8 @@ impl<R: Root> Rooted<R> {
     /// Drops the root, where the pages can be used as it may expect.
     fn drop_root(&mut self) {
         if self.intact {
-            // SAFETY: whoever calls this does not use it again.
-            unsafe { ManuallyDrop::drop(&mut self.root) };
+            // SAFETY: it is there from the beginning on, and whoever calls this does not use it again.
+            unsafe { self.root.assume_init_drop() };
         }
     }
 
@@ -181,8 +185,8 @@ impl<R: Root> Rooted<R> {
     /// ```
     pub fn with<'s, T>(&'s self, f: impl for<'a> FnOnce(&'a Mallocator, &'s R::In<'a>) -> T) -> T {
         self.check();
-        // SAFETY: `f` cannot tell the lifetime from the true one, which ends with the call at the earliest.
-        let root = unsafe { &*(&raw const *self.root).cast::<R::In<'_>>() };
+        // SAFETY: it is there; `f` cannot tell the lifetime from the true one, which ends with the call at the earliest.
+        let root = unsafe { &*self.root.as_ptr().cast::<R::In<'_>>() };
         f(self.arena(), root)
     }
 
@@ -205,7 +209,7 @@ impl<R: Root> Rooted<R> {
     pub fn with_mut<T>(&mut self, f: impl for<'a> FnOnce(&'a Mallocator, &mut R::In<'a>) -> T) -> T {
         self.check();
         // SAFETY: as in `with`; what `f` may put there borrows from the same arena, or from nothing that ends.
-        let root = unsafe { &mut *(&raw mut *self.root).cast::<R::In<'_>>() };
+        let root = unsafe { &mut *self.root.as_mut_ptr().cast::<R::In<'_>>() };
         // SAFETY: as in `arena`, which would borrow the root too.
         f(unsafe { self.arena.as_ref() }, root)
     }
