@@ -20,7 +20,8 @@ impl Sealed {
     /// # Safety
     /// - `F` is a type of function pointers.
     /// - At `offset` there is code of this processor, that follows the calling convention of `F`, and that is sound to call
-    ///   with all arguments that `F` takes; where `F` is an `unsafe fn`, with those that the caller will pass.
+    ///   with all arguments that `F` takes, on any thread and on many at once; where `F` is an `unsafe fn`, as the caller
+    ///   will call it.
     /// - What the code refers to outside of the arena is there when it is called.
     ///
     /// ```

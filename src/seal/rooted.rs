@@ -53,6 +53,40 @@ pub trait Root {
 /// let sent = std::thread::spawn(move || words.with(|_, words| words.len()));
 /// assert_eq!(sent.join().unwrap(), 3);
 /// ```
+///
+/// It can be sent if its root can. A root with a collection that grows cannot, as it has a `&Mallocator` in it, which is for
+/// one thread: such a `Rooted` cannot be held across an `.await` of a future that moves between threads.
+///
+/// ```compile_fail,E0277
+/// use mallocator::{Mallocator, Root, Rooted, Vec};
+///
+/// struct Numbers;
+/// impl Root for Numbers {
+///     type In<'a> = Vec<'a, u32>;
+/// }
+/// let numbers = Rooted::<Numbers>::new(Mallocator::growing(), |arena| Vec::new_in(arena));
+/// std::thread::spawn(move || numbers.with(|_, numbers| numbers.len()));
+/// ```
+///
+/// Such futures use a [`SyncMallocator`](crate::SyncMallocator), as a reference to one may be anywhere:
+///
+/// ```
+/// use allocator_api2::vec::Vec;
+/// use mallocator::{Mallocator, SyncMallocator};
+///
+/// async fn count(shared: &SyncMallocator) -> usize {
+///     let mut numbers = Vec::new_in(shared);
+///     numbers.push(1);
+///     std::future::ready(()).await; // and goes on elsewhere
+///     numbers.push(2);
+///     numbers.len()
+/// }
+///
+/// fn moves_between_threads<F: Future + Send>(_: F) {}
+/// let shared = Mallocator::builder().build_sync()?;
+/// moves_between_threads(count(&shared));
+/// # Ok::<(), mallocator::Error>(())
+/// ```
 pub struct Rooted<R: Root> {
     /// Borrows from the arena, under a lifetime that is not true: it is handed out under others only.
     ///

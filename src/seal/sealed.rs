@@ -41,7 +41,8 @@ pub struct Sealed {
 // SAFETY: an arena may be sent, and the other fields speak of it.
 unsafe impl Send for Sealed {}
 // SAFETY: what is shared are the plain fields, and pages that nothing writes to; the arena, with its cells, is used only
-// by whoever owns or exclusively borrows the whole.
+// by whoever owns or exclusively borrows the whole. What threads are given references to by `get` is `Sync`, as it may lead
+// out of the arena to what is written. What threads call is promised to bear that, by whoever made a function of it.
 unsafe impl Sync for Sealed {}
 
 /// A call that would have consumed an arena was refused: this gives back what was to be consumed, and says why.
@@ -259,8 +260,10 @@ impl Sealed {
     /// [`Error::NotReadable`].
     ///
     /// # Safety
-    /// Every byte of the range was written: what alignment left between two allocations was not, and neither was the
-    /// padding of a type.
+    /// Every byte of the range was written since this arena was made: what alignment left between two allocations was not,
+    /// and neither was the padding of a type. What the arena has written whose range this one
+    /// [took over](crate::Builder::reuse) does not count: the system takes it when it likes, under a slice that must not
+    /// change.
     ///
     /// ```
     /// use mallocator::{Mallocator, Protection};
@@ -288,8 +291,12 @@ impl Sealed {
     /// [`Error::NotReadable`].
     ///
     /// # Safety
-    /// A `T` was written there, what it refers to is still there, and nothing of it is written through a shared reference:
-    /// it has no `Cell`, no atomic, no lock. Such a write is a fault.
+    /// - A `T` was written there since this arena was made.
+    /// - What it refers to is there for as long as the lifetimes in `T` say: a `&'static str` in the arena is not.
+    /// - Neither it nor what it refers to in this arena is written through it, which would be a fault: there it has no `Cell`,
+    ///   no atomic, no lock.
+    ///
+    /// As any thread may ask for it, `T` is `Sync`: what it refers to elsewhere is shared as well.
     ///
     /// ```
     /// use mallocator::{Mallocator, Protection};
@@ -301,7 +308,13 @@ impl Sealed {
     /// assert_eq!(unsafe { sealed.get::<u64>(offset)? }, &42);
     /// # Ok::<(), mallocator::Error>(())
     /// ```
-    pub unsafe fn get<T>(&self, offset: usize) -> Result<&T, Error> {
+    ///
+    /// ```compile_fail,E0277
+    /// # let sealed = mallocator::Mallocator::new().unwrap().seal(mallocator::Protection::READ).unwrap();
+    /// // A cell that is elsewhere could be written, and by two threads at once.
+    /// unsafe { sealed.get::<&std::cell::Cell<u64>>(0) };
+    /// ```
+    pub unsafe fn get<T: Sync>(&self, offset: usize) -> Result<&T, Error> {
         let place = self.readable(offset, size_of::<T>())?.cast::<T>();
         if !place.is_aligned() {
             return Err(Error::Misaligned { offset, align: align_of::<T>() });

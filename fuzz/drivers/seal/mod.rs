@@ -387,7 +387,7 @@ fn look_at_bytes(sealed: &Sealed, range: Range<usize>, image: &Image) {
 }
 
 /// `T` is made of integers.
-fn look_at<T: Copy>(sealed: &Sealed, offset: usize, image: &Image) {
+fn look_at<T: Copy + Sync>(sealed: &Sealed, offset: usize, image: &Image) {
     let len = size_of::<T>();
     let misaligned = offset % align_of::<T>() != 0;
     let end = offset.saturating_add(len);
