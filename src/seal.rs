@@ -4,6 +4,8 @@ mod function;
 mod read_only;
 mod rooted;
 mod sealed;
+#[cfg(test)]
+mod tests;
 
 pub use function::Function;
 pub use read_only::{ReadOnly, for_read_only};

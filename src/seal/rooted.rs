@@ -96,8 +96,9 @@ pub struct Rooted<R: Root> {
     root: MaybeUninit<R::In<'static>>,
     /// A box, whose contents the root may borrow, and which therefore is not held as one.
     arena: NonNull<Mallocator>,
-    /// Whether the pages have a protection that somebody asked for, and not what was left of a refused change.
-    intact: bool,
+    /// After a change that the system refused half way, and refused to change back: the protection that the root was built
+    /// for, and which it does not have until a later change of the whole is granted.
+    torn_from: Option<Protection>,
     _owned: PhantomData<Mallocator>,
 }
 
@@ -160,7 +161,7 @@ impl<R: Root> Rooted<R> {
                 // SAFETY: nothing but the lifetime differs, which nobody outside gets to see.
                 let root = MaybeUninit::new(unsafe { lengthen::<R>(root) });
                 let arena = ManuallyDrop::new(owner).0;
-                Ok(Self { root, arena, intact: true, _owned: PhantomData })
+                Ok(Self { root, arena, torn_from: None, _owned: PhantomData })
             }
             Err(error) => {
                 // The error does not borrow from the arena, as it is of one type for every lifetime.
@@ -176,14 +177,14 @@ impl<R: Root> Rooted<R> {
 
     fn check(&self) {
         assert!(
-            self.intact,
+            self.torn_from.is_none(),
             "the system changed some pages of the arena, refused the rest, and refused to change them back"
         );
     }
 
     /// Drops the root, where the pages can be used as it may expect.
     fn drop_root(&mut self) {
-        if self.intact {
+        if self.torn_from.is_none() {
             // SAFETY: it is there from the beginning on, and whoever calls this does not use it again.
             unsafe { self.root.assume_init_drop() };
         }
@@ -272,7 +273,7 @@ impl<R: Root> Rooted<R> {
     /// # Errors
     /// Those of [`Mallocator::seal`], and [`Error::NotReadable`] for a protection under which the root could not be
     /// read. The error [gives back](SealError::into_parts) the arena with its root; when its pages could be neither changed
-    /// nor changed back, the root is out of reach, and is not dropped.
+    /// nor changed back, the root is out of reach, and is not dropped, unless a later seal is granted.
     ///
     /// ```
     /// use mallocator::{Mallocator, Protection, Root, Rooted};
@@ -297,11 +298,14 @@ impl<R: Root> Rooted<R> {
         if !protection.is_readable() {
             return Err(SealError::new(self, Error::NotReadable { protection }));
         }
-        let before = self.arena().protection();
+        let before = self.torn_from.unwrap_or(self.arena().protection());
         match self.arena().seal_pages(protection) {
-            Ok(()) => Ok(SealedRoot { rooted: self, protection, before }),
+            Ok(()) => {
+                self.torn_from = None;
+                Ok(SealedRoot { rooted: self, protection, before })
+            }
             Err(error) => {
-                self.intact &= self.arena().protection() == before;
+                self.torn_from = (self.arena().protection() != before).then_some(before);
                 Err(SealError::new(self, error))
             }
         }
@@ -431,7 +435,8 @@ impl<R: Root> SealedRoot<R> {
     /// Makes it a [`Rooted`] again, which can be changed.
     ///
     /// # Errors
-    /// [`Error::Os`] when the system refuses; the error [gives back](SealError::into_parts) what is still sealed.
+    /// [`Error::Os`] when the system refuses; the error [gives back](SealError::into_parts) what is still sealed. When its pages
+    /// could be neither changed nor changed back, the root is out of reach, and is not dropped, unless a later call is granted.
     ///
     /// ```
     /// # use mallocator::{Mallocator, Protection, Root, Rooted};
@@ -448,9 +453,16 @@ impl<R: Root> SealedRoot<R> {
     /// ```
     pub fn unseal(mut self) -> Result<Rooted<R>, SealError<Self>> {
         match self.rooted.arena().unseal_pages(self.before) {
-            Ok(()) => Ok(self.rooted),
+            Ok(()) => {
+                self.rooted.torn_from = None;
+                Ok(self.rooted)
+            }
             Err(error) => {
-                self.rooted.intact &= self.rooted.arena().protection() == self.protection;
+                // It is now what it was, or `NO_ACCESS`.
+                let protection = self.rooted.arena().protection();
+                if protection != self.protection {
+                    (self.protection, self.rooted.torn_from) = (protection, Some(self.before));
+                }
                 Err(SealError::new(self, error))
             }
         }
