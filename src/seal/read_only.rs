@@ -184,8 +184,8 @@ macro_rules! read_only {
                     $(
                         if let Self::$variant { $($field: _),* } = *self {}
                         $(
-                            if let Self::$variant { $field: ref field, .. } = *self {
-                                $crate::check_field_for_read_only!($field, field);
+                            if let Self::$variant { $field: ref field_for_read_only, .. } = *self {
+                                $crate::check_field_for_read_only!($field, field_for_read_only);
                             }
                         )*
                     )?
@@ -215,9 +215,10 @@ macro_rules! check_field_for_read_only {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! check_items_for_read_only {
-    // Of the type it only counts that there is one. The name is another in each expansion, though always written the same.
+    // Of the type it only counts that there is one. The name is another in each expansion, though always written the same. It
+    // is a long one, as it must not be that of a constant of the caller.
     ($value:ident $variant:ident [$($field:ident)*] $item:ty $(, $rest:ty)*) => {
-        $crate::check_items_for_read_only!($value $variant [$($field)* field] $($rest),*)
+        $crate::check_items_for_read_only!($value $variant [$($field)* field_for_read_only] $($rest),*)
     };
     ($value:ident $variant:ident [$($field:ident)*]) => {
         if let Self::$variant($(ref $field),*) = *$value {
