@@ -29,8 +29,9 @@ use std::path::Path;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` may be written through a shared reference, or is not known to be only read",
-    note = "a sealed arena cannot be written: wrap the type's definition in `mallocator::read_only! {{ ... }}`, \
-            and use no `Cell`, atomic, lock or `&mut` in it"
+    note = "a sealed arena cannot be written: wrap the definition of a type of your own in \
+            `mallocator::read_only! {{ ... }}`, and use no `Cell`, atomic, lock or `&mut` in it",
+    note = "in place of a `Vec`, `String` or `Box` have a slice, a `&str` or a reference in the arena"
 )]
 pub unsafe trait ReadOnly {
     /// Where [`read_only!`](crate::read_only) looks at every field. Nobody calls it.
