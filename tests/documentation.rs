@@ -95,6 +95,9 @@ fn what_the_arena_refuses_is_quoted_as_it_is_said() {
         said.push(guarded.build().unwrap_err());
     }
     said.push(Error::from(arena.seal(Protection::READ_WRITE).unwrap_err()));
+    said.push(Error::Heap { size: 264 });
+    said.push(Error::TooSmall { size: 100, needed: 271 });
+    said.push(Error::NotItsOwn { call: "protect" });
     let quoted: Vec<_> = PAGE.lines().map(shape).collect();
     for error in said {
         assert!(quoted.contains(&shape(&error.to_string())), "{error}");

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::os::Call;
 use crate::os::faulty::{self, OUT_OF_MEMORY, Refuse};
 use crate::{Mallocator, Protection, Root, Rooted};
 
@@ -15,44 +16,48 @@ fn text() -> Rooted<Text> {
     Rooted::new(arena, |arena| &*arena.alloc_str("kept"))
 }
 
-/// From here on everything is granted again, and the seam has forgotten what is alive.
-fn recover() {
+/// Neither to be changed nor to be changed back.
+const TORN: Refuse = Refuse::Every(&[Call::Protect]);
+
+/// From here on the system refuses this, and the seam has forgotten what is alive.
+fn from_here_on(refuse: Refuse) {
     faulty::end();
-    faulty::begin(Refuse::Nothing, OUT_OF_MEMORY);
+    faulty::begin(refuse, OUT_OF_MEMORY);
 }
 
 #[test]
 fn a_root_that_is_out_of_reach_is_back_when_a_later_unseal_is_granted() {
-    faulty::begin(Refuse::From(3), OUT_OF_MEMORY);
     let sealed = text().seal(Protection::READ).unwrap();
+    from_here_on(TORN);
     let (sealed, _) = sealed.unseal().unwrap_err().into_parts();
     assert_eq!(sealed.protection(), Protection::NO_ACCESS);
     assert!(catch_unwind(AssertUnwindSafe(|| sealed.with(|text| text.len()))).is_err());
     let (sealed, _) = sealed.unseal().unwrap_err().into_parts();
     assert!(catch_unwind(AssertUnwindSafe(|| sealed.with(|text| text.len()))).is_err(), "still");
-    recover();
+    from_here_on(Refuse::Nothing);
     let mut text = sealed.unseal().unwrap();
     assert_eq!(text.with(|_, text| *text), "kept");
     text.with_mut(|arena, text| *text = arena.alloc_str("written"));
     assert_eq!(text.with(|_, text| *text), "written");
-    recover();
+    from_here_on(Refuse::Nothing);
 }
 
 #[test]
 fn a_root_that_is_out_of_reach_is_back_when_a_later_seal_is_granted() {
-    faulty::begin(Refuse::From(2), OUT_OF_MEMORY);
-    let (text, _) = text().seal(Protection::READ).unwrap_err().into_parts();
+    let text = text();
+    from_here_on(TORN);
+    let (text, _) = text.seal(Protection::READ).unwrap_err().into_parts();
     let (text, _) = text.seal(Protection::READ).unwrap_err().into_parts();
     let (text, _) = text.seal(Protection::READ_WRITE).unwrap_err().into_parts();
     assert!(catch_unwind(AssertUnwindSafe(|| text.with(|_, text| text.len()))).is_err());
-    recover();
+    from_here_on(Refuse::Nothing);
     let sealed = text.seal(Protection::READ).unwrap();
     assert_eq!(sealed.with(|text| *text), "kept");
     // The protection that the root was built for, and not what was left of it.
     let mut text = sealed.unseal().unwrap();
     text.with_mut(|arena, text| *text = arena.alloc_str("written"));
     assert_eq!(text.with(|arena, text| (*text, arena.protection())), ("written", Protection::READ_WRITE));
-    recover();
+    from_here_on(Refuse::Nothing);
 }
 
 #[test]
