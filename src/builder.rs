@@ -1,12 +1,10 @@
 //! What to reserve, and how: the ways to make a `Mallocator`.
 
-use crate::arena::Mallocator;
-use crate::arena::SyncMallocator;
-use crate::error::{Error, granted};
+use crate::arena::{Mallocator, SyncMallocator, release_kept};
+use crate::error::{Error, unwrap_or_panic};
 use crate::os;
 use crate::protection::Protection;
-use crate::vm::{HugePages, OnFork, Options, Placement, Region, reuse};
-use allocator_api2::boxed::Box;
+use crate::vm::{HugePages, OnFork, Options, Placement, Reservation};
 
 /// 64 KiB: the size of a [`Mallocator::new`], and where Windows places reservations. The same on every platform; what
 /// the system at hand has is [`allocation_granularity`].
@@ -328,7 +326,7 @@ impl Builder {
     /// - [`Error::InvalidProtection`], [`Error::Unsupported`]: no such protection, or no such option on this platform.
     /// - [`Error::InvalidAddress`], [`Error::AddressInUse`], [`Error::OutOfReach`]: from [`at`](Self::at) and
     ///   [`near`](Self::near).
-    /// - [`Error::Os`]: the system refused.
+    /// - [`Error::Os`]: the system refused; [`Error::Heap`]: the heap refused some hundred bytes for bookkeeping.
     ///
     /// ```
     /// use mallocator::{Error, Mallocator};
@@ -339,9 +337,9 @@ impl Builder {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn build(&self) -> Result<Mallocator, Error> {
-        let kept =
-            if self.options.are_plain() { reuse::take(self.options.size, self.options.size) } else { None };
-        kept.map_or_else(|| fresh(&self.options), |region| Ok(Mallocator::over(region)))
+        let plain = self.options.are_plain();
+        let kept = plain.then(|| Mallocator::kept(self.options.size, self.options.size)).flatten();
+        kept.map_or_else(|| fresh(&self.options), Ok)
     }
 
     /// The same for an arena that threads share. Its range is never kept for another.
@@ -358,7 +356,7 @@ impl Builder {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn build_sync(&self) -> Result<SyncMallocator, Error> {
-        Ok(SyncMallocator::over(reserve(&self.options)?))
+        SyncMallocator::over(reserve(&self.options)?)
     }
 }
 
@@ -370,9 +368,9 @@ fn fresh(options: &Options) -> Result<Mallocator, Error> {
 
 /// The same, where `asked` is what the caller would rather have.
 fn fresh_for(options: &Options, asked: usize) -> Result<Mallocator, Error> {
-    let mut region = reserve(options)?;
-    region.set_asked(asked);
-    Ok(Mallocator::over(Box::new(region)))
+    let mut reservation = reserve(options)?;
+    reservation.set_asked(asked);
+    Mallocator::over(reservation)
 }
 
 impl Mallocator {
@@ -408,7 +406,7 @@ impl Mallocator {
     /// ```
     #[inline]
     pub fn with_size(bytes: usize) -> Result<Self, Error> {
-        reuse::take(bytes, bytes).map_or_else(|| fresh(&Options::new(bytes)), |region| Ok(Self::over(region)))
+        Self::kept(bytes, bytes).map_or_else(|| fresh(&Options::new(bytes)), Ok)
     }
 
     /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever.
@@ -427,7 +425,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn growing() -> Self {
-        granted(Self::try_growing())
+        unwrap_or_panic(Self::try_growing())
     }
 
     /// [`growing`](Self::growing) that returns the error.
@@ -444,7 +442,7 @@ impl Mallocator {
     /// ```
     #[inline]
     pub fn try_growing() -> Result<Self, Error> {
-        reuse::take(GROWING, PAGE_GRANULARITY).map_or_else(fresh_growing, |region| Ok(Self::over(region)))
+        Self::kept(GROWING, PAGE_GRANULARITY).map_or_else(fresh_growing, Ok)
     }
 
     /// Every option there is. Nothing is reserved before [`build`](Builder::build).
@@ -462,12 +460,12 @@ impl Mallocator {
 }
 
 /// A range that the system has just given.
-fn reserve(options: &Options) -> Result<Region, Error> {
-    let outcome = Region::reserve(options.clone());
+fn reserve(options: &Options) -> Result<Reservation, Error> {
+    let outcome = Reservation::reserve(options.clone());
     // What the thread keeps may be in the way of a limit, or in the place that is wanted.
     let in_the_way =
         matches!(outcome, Err(Error::Os(_) | Error::AddressInUse { .. } | Error::OutOfReach { .. }));
-    if in_the_way && reuse::clear() { Region::reserve(options.clone()) } else { outcome }
+    if in_the_way && release_kept() { Reservation::reserve(options.clone()) } else { outcome }
 }
 
 #[cold]

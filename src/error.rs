@@ -194,7 +194,7 @@ impl Error {
 /// What an infallible method makes of its fallible twin: it panics with the message, at the line of the caller.
 #[inline(always)]
 #[track_caller]
-pub(crate) fn granted<T>(outcome: Result<T, Error>) -> T {
+pub(crate) fn unwrap_or_panic<T>(outcome: Result<T, Error>) -> T {
     #[cold]
     #[inline(never)]
     #[track_caller]

@@ -18,7 +18,7 @@ pub mod what_can_fail {}
 
 pub use alloc::CodeUnit;
 pub use allocator_api2;
-pub use arena::{Batch, Mallocator, Mark, Report, SyncMallocator};
+pub use arena::{Batch, Lent, Mallocator, Mark, Report, SyncMallocator};
 pub use builder::{Builder, PAGE_GRANULARITY, allocation_granularity, page_size};
 pub use collections::{Box, Vec};
 #[cfg(feature = "hashbrown")]

@@ -1,14 +1,16 @@
 //! Ranges of virtual memory: what is owned, and what has been asked of the system for it.
 
-mod clean;
+pub(crate) mod clean;
 mod options;
 mod place;
 pub(crate) mod poison;
 mod protections;
+mod reclaimed;
 mod reservation;
 pub(crate) mod reuse;
-mod taken_back;
 
+pub(crate) use clean::Clean;
 pub use options::{HugePages, OnFork};
 pub(crate) use options::{Options, Placement};
-pub(crate) use reservation::Region;
+pub(crate) use protections::Leftover;
+pub(crate) use reservation::Reservation;

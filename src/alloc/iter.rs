@@ -1,8 +1,8 @@
 //! What iterators yield.
 
-use crate::alloc::filling::Filling;
+use crate::alloc::slice_builder::SliceBuilder;
 use crate::arena::Mallocator;
-use crate::error::{Error, granted};
+use crate::error::{Error, unwrap_or_panic};
 
 impl Mallocator {
     /// Collects any iterator into a slice. It grows in place as long as nothing else is allocated meanwhile, and what it
@@ -22,7 +22,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_iter<I: IntoIterator>(&self, elements: I) -> &mut [I::Item] {
-        granted(self.try_alloc_iter(elements))
+        unwrap_or_panic(self.try_alloc_iter(elements))
     }
 
     /// [`alloc_iter`](Self::alloc_iter) that returns the error.
@@ -42,14 +42,14 @@ impl Mallocator {
         let elements = elements.into_iter();
         // A hint, not a promise: what is too much for the arena was perhaps not meant.
         let hint = elements.size_hint().0;
-        let mut filling = match hint {
-            0 => Filling::new(self)?,
-            _ => Filling::with_capacity(self, hint).or_else(|_| Filling::new(self))?,
+        let mut builder = match hint {
+            0 => SliceBuilder::new(self)?,
+            _ => SliceBuilder::with_capacity(self, hint).or_else(|_| SliceBuilder::new(self))?,
         };
         for element in elements {
-            filling.push(element)?;
+            builder.push(element)?;
         }
-        Ok(filling.finish())
+        Ok(builder.finish())
     }
 
     /// Collects an iterator that knows its length. If there are fewer elements than it said, the slice is shorter; more are
@@ -70,7 +70,7 @@ impl Mallocator {
     where
         I: IntoIterator<IntoIter: ExactSizeIterator>,
     {
-        granted(self.try_alloc_slice_fill_iter(elements))
+        unwrap_or_panic(self.try_alloc_slice_fill_iter(elements))
     }
 
     /// [`alloc_slice_fill_iter`](Self::alloc_slice_fill_iter) that returns the error.
@@ -91,10 +91,10 @@ impl Mallocator {
     {
         let elements = elements.into_iter();
         let len = elements.len();
-        let mut filling = Filling::with_capacity(self, len)?;
+        let mut builder = SliceBuilder::with_capacity(self, len)?;
         for element in elements.take(len) {
-            filling.push(element)?;
+            builder.push(element)?;
         }
-        Ok(filling.finish())
+        Ok(builder.finish())
     }
 }

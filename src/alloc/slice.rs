@@ -5,10 +5,10 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::slice;
 
-use crate::alloc::filling::Filling;
+use crate::alloc::slice_builder::SliceBuilder;
 use crate::arena::Mallocator;
 use crate::arena::copy::copy_slice;
-use crate::error::{Error, granted};
+use crate::error::{Error, unwrap_or_panic};
 
 impl Mallocator {
     /// Copies a slice into the arena.
@@ -65,7 +65,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_slice_clone<T: Clone>(&self, source: &[T]) -> &mut [T] {
-        granted(self.try_alloc_slice_clone(source))
+        unwrap_or_panic(self.try_alloc_slice_clone(source))
     }
 
     /// [`alloc_slice_clone`](Self::alloc_slice_clone) that returns the error.
@@ -98,7 +98,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_slice_fill_with<T>(&self, len: usize, make: impl FnMut(usize) -> T) -> &mut [T] {
-        granted(self.try_alloc_slice_fill_with(len, make))
+        unwrap_or_panic(self.try_alloc_slice_fill_with(len, make))
     }
 
     /// [`alloc_slice_fill_with`](Self::alloc_slice_fill_with) that returns the error.
@@ -118,11 +118,11 @@ impl Mallocator {
         len: usize,
         mut make: impl FnMut(usize) -> T,
     ) -> Result<&mut [T], Error> {
-        let mut filling = Filling::with_capacity(self, len)?;
+        let mut builder = SliceBuilder::with_capacity(self, len)?;
         for index in 0..len {
-            filling.push(make(index))?;
+            builder.push(make(index))?;
         }
-        Ok(filling.finish())
+        Ok(builder.finish())
     }
 
     /// A slice of `len` copies of `value`.
@@ -138,7 +138,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_slice_fill_copy<T: Copy>(&self, len: usize, value: T) -> &mut [T] {
-        granted(self.try_alloc_slice_fill_copy(len, value))
+        unwrap_or_panic(self.try_alloc_slice_fill_copy(len, value))
     }
 
     /// [`alloc_slice_fill_copy`](Self::alloc_slice_fill_copy) that returns the error.
@@ -171,7 +171,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_slice_fill_clone<T: Clone>(&self, len: usize, value: &T) -> &mut [T] {
-        granted(self.try_alloc_slice_fill_clone(len, value))
+        unwrap_or_panic(self.try_alloc_slice_fill_clone(len, value))
     }
 
     /// [`alloc_slice_fill_clone`](Self::alloc_slice_fill_clone) that returns the error.
@@ -204,7 +204,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_slice_fill_default<T: Default>(&self, len: usize) -> &mut [T] {
-        granted(self.try_alloc_slice_fill_default(len))
+        unwrap_or_panic(self.try_alloc_slice_fill_default(len))
     }
 
     /// [`alloc_slice_fill_default`](Self::alloc_slice_fill_default) that returns the error.
@@ -238,7 +238,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_uninit_slice<T>(&self, len: usize) -> &mut [MaybeUninit<T>] {
-        granted(self.try_alloc_uninit_slice(len))
+        unwrap_or_panic(self.try_alloc_uninit_slice(len))
     }
 
     /// [`alloc_uninit_slice`](Self::alloc_uninit_slice) that returns the error.
@@ -278,7 +278,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_zeroed_bytes(&self, len: usize, align: usize) -> &mut [u8] {
-        granted(self.try_alloc_zeroed_bytes(len, align))
+        unwrap_or_panic(self.try_alloc_zeroed_bytes(len, align))
     }
 
     /// [`alloc_zeroed_bytes`](Self::alloc_zeroed_bytes) that returns the error.
@@ -322,7 +322,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_bytes(&self, bytes: &[u8]) -> &mut [u8] {
-        granted(self.try_alloc_bytes(bytes))
+        unwrap_or_panic(self.try_alloc_bytes(bytes))
     }
 
     /// [`alloc_bytes`](Self::alloc_bytes) that returns the error.

@@ -3,9 +3,9 @@
 use std::ffi::{CStr, OsStr};
 use std::fmt::{self, Write};
 
-use crate::alloc::filling::Filling;
+use crate::alloc::slice_builder::SliceBuilder;
 use crate::arena::Mallocator;
-use crate::error::{Error, granted};
+use crate::error::{Error, unwrap_or_panic};
 
 impl Mallocator {
     /// Copies a string into the arena, as UTF-8, with no NUL.
@@ -61,7 +61,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_fmt(&self, text: fmt::Arguments<'_>) -> &mut str {
-        granted(self.try_alloc_fmt(text))
+        unwrap_or_panic(self.try_alloc_fmt(text))
     }
 
     /// [`alloc_fmt`](Self::alloc_fmt) that returns the error.
@@ -80,10 +80,10 @@ impl Mallocator {
         if let Some(whole) = text.as_str() {
             return self.try_alloc_str(whole);
         }
-        let mut writing = Writing { filling: Filling::new(self)?, error: Error::Formatting };
+        let mut writing = Writing { builder: SliceBuilder::new(self)?, error: Error::Formatting };
         match writing.write_fmt(text) {
             // SAFETY: whole strings were written, one after the other.
-            Ok(()) => Ok(unsafe { std::str::from_utf8_unchecked_mut(writing.filling.finish()) }),
+            Ok(()) => Ok(unsafe { std::str::from_utf8_unchecked_mut(writing.builder.finish()) }),
             Err(fmt::Error) => Err(writing.error),
         }
     }
@@ -102,7 +102,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_c_str(&self, text: &CStr) -> &CStr {
-        granted(self.try_alloc_c_str(text))
+        unwrap_or_panic(self.try_alloc_c_str(text))
     }
 
     /// [`alloc_c_str`](Self::alloc_c_str) that returns the error.
@@ -141,11 +141,11 @@ impl Mallocator {
         if let Some(index) = text.bytes().position(|byte| byte == 0) {
             return Err(Error::InteriorNul { index });
         }
-        let mut filling = Filling::with_capacity(self, text.len() + 1)?;
-        filling.extend(text.as_bytes())?;
-        filling.push(0)?;
+        let mut builder = SliceBuilder::with_capacity(self, text.len() + 1)?;
+        builder.extend(text.as_bytes())?;
+        builder.push(0)?;
         // SAFETY: the only NUL is the last byte.
-        Ok(unsafe { CStr::from_bytes_with_nul_unchecked(filling.finish()) })
+        Ok(unsafe { CStr::from_bytes_with_nul_unchecked(builder.finish()) })
     }
 
     /// Copies a string of the operating system, or the text of a path, into the arena.
@@ -164,7 +164,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_os_str(&self, text: &OsStr) -> &OsStr {
-        granted(self.try_alloc_os_str(text))
+        unwrap_or_panic(self.try_alloc_os_str(text))
     }
 
     /// [`alloc_os_str`](Self::alloc_os_str) that returns the error.
@@ -190,13 +190,13 @@ impl Mallocator {
 
 /// Text that is being formatted into the arena, and why it failed.
 struct Writing<'a> {
-    filling: Filling<'a, u8>,
+    builder: SliceBuilder<'a, u8>,
     error: Error,
 }
 
 impl Write for Writing<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.filling.extend(text.as_bytes()).map_err(|error| {
+        self.builder.extend(text.as_bytes()).map_err(|error| {
             self.error = error;
             fmt::Error
         })

@@ -1,12 +1,11 @@
 //! Values.
 
 use std::convert::Infallible;
-use std::mem::{self, MaybeUninit};
-use std::ops::Range;
+use std::mem::MaybeUninit;
 
-use crate::arena::Mallocator;
+use crate::arena::{Mallocator, Taken};
 use crate::collections::Box;
-use crate::error::{Error, granted};
+use crate::error::{Error, unwrap_or_panic};
 
 impl Mallocator {
     /// Moves `value` into the arena. It is not dropped when the arena takes its memory back;
@@ -73,7 +72,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> &mut T {
-        granted(self.try_alloc_with(make))
+        unwrap_or_panic(self.try_alloc_with(make))
     }
 
     /// [`alloc_with`](Self::alloc_with) that returns the error. `make` is not called then.
@@ -116,7 +115,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_try_with<T, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
-        granted(self.try_alloc_try_with(make))
+        unwrap_or_panic(self.try_alloc_try_with(make))
     }
 
     /// [`alloc_try_with`](Self::alloc_try_with) that returns the error of the arena. `make` is not called then.
@@ -136,13 +135,10 @@ impl Mallocator {
         &self,
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<Result<&mut T, E>, Error> {
-        let before = self.settled();
-        let mut slot = self.take::<T>()?;
-        let start = slot.addr().get();
-        let unfinished = Unfinished { arena: self, before, block: start..start + size_of::<T>() };
+        let taken = Taken::value::<T>(self)?;
         Ok(match make() {
             Ok(value) => {
-                mem::forget(unfinished);
+                let mut slot = taken.keep().cast::<T>();
                 // SAFETY: the slot is aligned, writable and nobody else's for as long as the arena is borrowed; what
                 // `make` allocated lies elsewhere.
                 unsafe {
@@ -167,7 +163,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_default<T: Default>(&self) -> &mut T {
-        granted(self.try_alloc_default())
+        unwrap_or_panic(self.try_alloc_default())
     }
 
     /// [`alloc_default`](Self::alloc_default) that returns the error.
@@ -209,7 +205,7 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_uninit<T>(&self) -> &mut MaybeUninit<T> {
-        granted(self.try_alloc_uninit())
+        unwrap_or_panic(self.try_alloc_uninit())
     }
 
     /// [`alloc_uninit`](Self::alloc_uninit) that returns the error.
@@ -249,7 +245,7 @@ impl Mallocator {
     #[inline]
     #[track_caller]
     pub fn alloc_boxed<T>(&self, value: T) -> Box<'_, T> {
-        granted(self.try_alloc_boxed(value))
+        unwrap_or_panic(self.try_alloc_boxed(value))
     }
 
     /// [`alloc_boxed`](Self::alloc_boxed) that returns the error. The value is dropped then.
@@ -268,19 +264,5 @@ impl Mallocator {
         let value: *mut T = self.try_alloc(value)?;
         // SAFETY: the value lies in a block of this arena for its layout, and is nobody else's.
         Ok(unsafe { Box::from_raw_in(value, self) })
-    }
-}
-
-/// A block whose contents the caller is still making. Dropped, which a panic does, it gives the block back, but only
-/// if nothing was allocated behind it.
-struct Unfinished<'a> {
-    arena: &'a Mallocator,
-    before: usize,
-    block: Range<usize>,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.arena.give_back(self.before, self.block.clone());
     }
 }

@@ -1,18 +1,18 @@
 //! An exclusive cursor for tight loops.
 
-use std::alloc::Layout;
-use std::marker::PhantomData;
-use std::ptr::NonNull;
+use core::alloc::Layout;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
 
-use crate::arena::SyncMallocator;
+use crate::arena::Mallocator;
 use crate::arena::copy::copy_slice;
-use crate::arena::{Mallocator, dangling};
-use crate::error::{Error, granted};
+use crate::arena::mallocator::dangling;
+use crate::error::{Error, unwrap_or_panic};
 use crate::pure::bump::{self, Block};
 use crate::vm::poison;
 
-/// A block of an arena, and a cursor in it that is nobody else's. Made by [`Mallocator::batch`], and by
-/// [`SyncMallocator::batch`] for a thread's share of what threads have in common.
+/// A block of an arena, and a cursor in it that is nobody else's. Made by [`Mallocator::batch`], also on a thread's
+/// [share](crate::SyncMallocator::local) of what threads have in common.
 ///
 /// Each allocation from an arena reads its cursor from memory and writes it back, as anybody may use the arena in between.
 /// Nobody else can use a batch, so in a loop its cursor stays in a register. What it hands out borrows the arena and lives as
@@ -42,21 +42,15 @@ use crate::vm::poison;
 #[must_use = "a batch takes nothing before something is allocated from it"]
 #[derive(Debug)]
 pub struct Batch<'m> {
-    source: Source<'m>,
-    /// The base of the region, from which every pointer that is handed out derives.
+    /// Where blocks come from, or why there are none.
+    arena: Result<&'m Mallocator, Error>,
+    /// From which every pointer that is handed out derives.
     base: NonNull<u8>,
     /// How much to take at a time, in bytes.
     block: usize,
     held: Held,
     /// Blocks are handed out as `&mut`, so that a batch may be no more than the arena is.
     _handed_out: PhantomData<&'m mut [u8]>,
-}
-
-/// Where blocks come from.
-#[derive(Clone, Copy, Debug)]
-enum Source<'m> {
-    Arena(&'m Mallocator),
-    Shared(&'m SyncMallocator),
 }
 
 /// What a batch has of its block; all zero before the first. Addresses.
@@ -85,42 +79,15 @@ impl Mallocator {
     /// ```
     #[inline]
     pub fn batch(&self, block: usize) -> Batch<'_> {
-        Batch::of(Source::Arena(self), self.base(), block)
-    }
-}
-
-impl SyncMallocator {
-    /// A share of the arena for the thread that calls it: blocks of `block` bytes, or as much as is left, in which nobody
-    /// else allocates. What is left of the last stays taken until [`reset`](Self::reset).
-    ///
-    /// 256 KiB is a good size, 2 MiB where much is allocated: the fewer blocks, the less threads meet. Blocks start on cache
-    /// lines of their own.
-    ///
-    /// ```
-    /// let shared = mallocator::Mallocator::builder().size(1 << 30).build_sync()?;
-    /// std::thread::scope(|threads| {
-    ///     for thread in 0..4 {
-    ///         let shared = &shared;
-    ///         threads.spawn(move || {
-    ///             let mut batch = shared.batch(256 << 10);
-    ///             (0..10_000).for_each(|number| _ = batch.alloc(number * thread));
-    ///         });
-    ///     }
-    /// });
-    /// assert_eq!(shared.used(), 4 * (256 << 10));
-    /// # Ok::<(), mallocator::Error>(())
-    /// ```
-    #[inline]
-    pub fn batch(&self, block: usize) -> Batch<'_> {
-        Batch::of(Source::Shared(self), self.base(), block)
+        Batch::of(Ok(self), block)
     }
 }
 
 impl<'m> Batch<'m> {
     #[inline]
-    fn of(source: Source<'m>, base: NonNull<u8>, block: usize) -> Self {
-        let held = Held { cursor: 0, limit: 0 };
-        Batch { source, base, block, held, _handed_out: PhantomData }
+    pub(super) fn of(arena: Result<&'m Mallocator, Error>, block: usize) -> Self {
+        let base = arena.map_or(NonNull::dangling(), |arena| arena.backing().base());
+        Batch { arena, base, block, held: Held { cursor: 0, limit: 0 }, _handed_out: PhantomData }
     }
 
     /// Moves `value` into the arena. It is not dropped when the arena takes its memory back.
@@ -139,7 +106,7 @@ impl<'m> Batch<'m> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc<T>(&mut self, value: T) -> &'m mut T {
-        granted(self.try_alloc(value))
+        unwrap_or_panic(self.try_alloc(value))
     }
 
     /// [`alloc`](Self::alloc) that returns the error. The value is dropped then.
@@ -178,7 +145,7 @@ impl<'m> Batch<'m> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_with<T>(&mut self, make: impl FnOnce() -> T) -> &'m mut T {
-        granted(self.try_alloc_with(make))
+        unwrap_or_panic(self.try_alloc_with(make))
     }
 
     /// [`alloc_with`](Self::alloc_with) that returns the error. `make` is not called then.
@@ -197,7 +164,7 @@ impl<'m> Batch<'m> {
     #[inline(always)]
     pub fn try_alloc_with<T>(&mut self, make: impl FnOnce() -> T) -> Result<&'m mut T, Error> {
         let mut slot = if size_of::<T>() == 0 {
-            self.source.writable()?;
+            self.arena?.writable()?;
             let slot = NonNull::<T>::dangling();
             // SAFETY: a value without a size needs no place.
             unsafe { slot.write(make()) };
@@ -206,7 +173,7 @@ impl<'m> Batch<'m> {
             // The cursor is 0 or an address of the region, and a type's size and alignment sum to at most `isize::MAX`.
             let mut start = aligned(self.held.cursor, align_of::<T>());
             if start + size_of::<T>() > self.held.limit {
-                self.held = self.source.refill(self.held, self.block, Layout::new::<T>())?;
+                self.held = refill(self.arena, self.held, self.block, Layout::new::<T>())?;
                 start = bump::place_layout(self.held.cursor, 0, align_of::<T>()).start;
             }
             let slot = self.pointer(start).cast();
@@ -235,7 +202,7 @@ impl<'m> Batch<'m> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_slice_copy<T: Copy>(&mut self, source: &[T]) -> &'m mut [T] {
-        granted(self.try_alloc_slice_copy(source))
+        unwrap_or_panic(self.try_alloc_slice_copy(source))
     }
 
     /// [`alloc_slice_copy`](Self::alloc_slice_copy) that returns the error.
@@ -275,7 +242,7 @@ impl<'m> Batch<'m> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_str(&mut self, text: &str) -> &'m mut str {
-        granted(self.try_alloc_str(text))
+        unwrap_or_panic(self.try_alloc_str(text))
     }
 
     /// [`alloc_str`](Self::alloc_str) that returns the error.
@@ -300,11 +267,11 @@ impl<'m> Batch<'m> {
     #[inline(always)]
     fn take_layout(&mut self, layout: Layout) -> Result<NonNull<u8>, Error> {
         if layout.size() == 0 {
-            return self.source.writable().map(|()| dangling(layout));
+            return self.arena?.writable().map(|()| dangling(layout));
         }
         let mut place = bump::place_layout(self.held.cursor, layout.size(), layout.align());
         if place.end > self.held.limit {
-            self.held = self.source.refill(self.held, self.block, layout)?;
+            self.held = refill(self.arena, self.held, self.block, layout)?;
             place = bump::place_layout(self.held.cursor, layout.size(), layout.align());
         }
         self.held.cursor = place.end;
@@ -335,77 +302,55 @@ fn aligned(cursor: usize, align: usize) -> usize {
     }
 }
 
-impl Source<'_> {
-    fn writable(self) -> Result<(), Error> {
-        match self {
-            Self::Arena(arena) => arena.writable(),
-            Self::Shared(shared) => shared.writable(),
-        }
-    }
-
-    /// A block with room for `layout` behind its cursor: the old one, longer, or another. By value, so that a batch whose
-    /// methods are inlined never has an address.
-    #[cold]
-    #[inline(never)]
-    fn refill(self, held: Held, block: usize, layout: Layout) -> Result<Held, Error> {
-        self.writable()?;
-        let end_of_region = match self {
-            Self::Arena(arena) => arena.region().end(),
-            Self::Shared(shared) => shared.end(),
-        };
-        let needed = bump::place(held.cursor, layout.size(), layout.align(), end_of_region);
-        if let Some(Block { end, .. }) = needed.filter(|_| held.limit != 0) {
-            // What is left may be less than a whole block, and what is granted less than that.
-            let ample = held.limit.saturating_add(block).min(end_of_region).max(end);
-            for limit in [ample, end] {
-                if self.raise_cursor(held.limit, limit) {
-                    return Ok(Held { limit, ..held });
+/// A block with room for `layout` above its cursor: the old one, longer, or another. By value, so that a batch whose methods are
+/// inlined never has an address.
+#[cold]
+#[inline(never)]
+fn refill(
+    arena: Result<&Mallocator, Error>,
+    held: Held,
+    block: usize,
+    layout: Layout,
+) -> Result<Held, Error> {
+    let arena = arena?;
+    arena.writable()?;
+    if held.limit != 0 {
+        // In place, of what the arena has at hand; then with what may be had elsewhere. What is left may be less than a whole
+        // block, and what is granted less than that.
+        for room in [arena.at_hand(), arena.available()] {
+            let most = held.limit.saturating_add(room);
+            let needed = bump::place(held.cursor, layout.size(), layout.align(), most);
+            if let Some(Block { end, .. }) = needed {
+                let ample = held.limit.saturating_add(block).min(most).max(end);
+                for limit in [ample, end] {
+                    if arena.raise_in_place(held.limit, limit) {
+                        return Ok(Held { limit, ..held });
+                    }
                 }
             }
         }
-        let available = match self {
-            Self::Arena(arena) => arena.available(),
-            Self::Shared(shared) => shared.available(),
-        };
-        // Where a checker is to see each value, a block is one.
-        let block = if poison::ON { 0 } else { block };
-        let ample = block.min(available).max(layout.size());
-        let whole = Layout::from_size_align(ample, layout.align());
-        let (start, size) = match whole.map(|whole| self.take(whole, true)) {
-            Ok(Ok(start)) => (start, ample),
-            _ => (self.take(layout, false)?, layout.size()),
-        };
-        // What is left of the old block stays behind: something else was allocated since.
-        let start = start.addr().get();
-        Ok(Held { cursor: start, limit: start + size })
     }
-
-    /// Moves the cursor up from `from` to `to`, if `from` is where it is and there is room.
-    fn raise_cursor(self, from: usize, to: usize) -> bool {
-        match self {
-            Self::Arena(arena) => arena.raise_cursor(from, to),
-            Self::Shared(shared) => shared.raise_cursor(from, to),
-        }
-    }
-
-    /// Memory for a whole block, or for just what is wanted.
-    fn take(self, layout: Layout, whole: bool) -> Result<NonNull<u8>, Error> {
-        match self {
-            Self::Arena(arena) => arena.take_layout(layout),
-            Self::Shared(shared) => {
-                // Two threads that write to neighbouring blocks are not to share a line.
-                let lines = layout.align_to(128).ok().filter(|_| whole);
-                shared.try_alloc_layout(lines.unwrap_or(layout))
-            }
-        }
-    }
+    // Where a checker is to see each value, a block is one.
+    let block = if poison::ON { 0 } else { block };
+    let at_hand = bump::place(arena.innermost_cursor(), layout.size(), layout.align(), usize::MAX)
+        .is_some_and(|place| place.end - arena.innermost_cursor() <= arena.at_hand());
+    let room = if at_hand { arena.at_hand() } else { arena.available() };
+    let ample = block.min(room).max(layout.size());
+    let whole = Layout::from_size_align(ample, layout.align());
+    let (start, size) = match whole.map(|whole| arena.take_layout(whole)) {
+        Ok(Ok(start)) => (start, ample),
+        _ => (arena.take_layout(layout)?, layout.size()),
+    };
+    // What is left of the old block stays taken: something else was allocated since.
+    let start = start.addr().get();
+    Ok(Held { cursor: start, limit: start + size })
 }
 
 impl Drop for Batch<'_> {
     #[inline]
     fn drop(&mut self) {
         let Held { cursor, limit } = self.held;
-        if let Source::Arena(arena) = self.source {
+        if let Ok(arena) = self.arena {
             if cursor < limit {
                 arena.lower_end(cursor, limit, cursor, cursor);
             }

@@ -5,23 +5,23 @@
 //! above 0. So the fast path of the others fails at no cost, and their slow path takes the memory from the innermost and
 //! *pins* it: each view on the way will leave its parent's cursor no lower than the end of what was taken.
 
-use std::cell::Cell;
-use std::ptr::NonNull;
+use core::cell::Cell;
+use core::ptr::NonNull;
 
-use crate::arena::mallocator::{Mallocator, Role};
+use super::{Mallocator, Role};
 
 impl Mallocator {
     /// A view of this arena or view, which has none: not open yet.
     ///
     /// It must not outlive the borrow of `self`.
     #[inline]
-    pub(crate) fn view(&self) -> Self {
+    pub(in crate::arena) fn view(&self) -> Self {
         Self {
-            ahead: self.ahead.clone(),
+            biased_cursor: self.biased_cursor.clone(),
             base: self.base,
             child: Cell::new(None),
             pin: Cell::new(0),
-            region: self.region,
+            backing: self.backing,
             role: Role::View { start: self.cursor() },
             limit: self.limit.clone(),
         }
@@ -32,7 +32,7 @@ impl Mallocator {
     /// # Safety
     /// `view` stays where it is until [`close`](Self::close) has been called, or for ever.
     #[inline]
-    pub(crate) unsafe fn open(&self, view: &Self) {
+    pub(in crate::arena) unsafe fn open(&self, view: &Self) {
         self.child.set(Some(NonNull::from(view)));
         self.limit.set(0);
     }
@@ -40,7 +40,7 @@ impl Mallocator {
     /// Closes `view`, which was opened on this arena or view: the cursor goes back to where it was, or to the end of
     /// what was pinned.
     #[inline]
-    pub(crate) fn close(&self, view: &Self) {
+    pub(in crate::arena) fn close(&self, view: &Self) {
         if self.child.get() != Some(NonNull::from(view)) || view.child.get().is_some() {
             // A scope was suspended and ends before one that was opened in it later: whichever cursor went back now
             // would hand out memory that is in use.
@@ -48,7 +48,7 @@ impl Mallocator {
         }
         let settled = self.cursor().max(view.pin.get());
         // By way of the view, which is new: the parent may be a forgotten one of an arena that has moved since.
-        view.take_back(settled, view.cursor());
+        view.reclaim(settled, view.cursor());
         self.child.set(None);
         self.set_cursor(settled);
         self.unpin(settled);
@@ -61,14 +61,14 @@ impl Mallocator {
     pub(crate) fn forget_views(&self) {
         self.set_cursor(self.settled());
         if self.child.take().is_some() {
-            self.take_back(self.cursor(), self.committed_end());
+            self.reclaim(self.cursor(), self.backing().ready());
             self.set_limit();
         }
     }
 
     /// The end of the chain of live views, this one if it has none.
     #[inline]
-    pub(crate) fn innermost(&self) -> &Self {
+    pub(in crate::arena) fn innermost(&self) -> &Self {
         let mut innermost = self;
         while let Some(child) = innermost.child.get() {
             // SAFETY: a live view is on the stack of a scope that has not ended, and does not move.
@@ -78,12 +78,12 @@ impl Mallocator {
     }
 
     /// Whether a scope is open on this arena or view.
-    pub(crate) fn has_view(&self) -> bool {
+    pub(in crate::arena) fn has_view(&self) -> bool {
         self.child.get().is_some()
     }
 
     /// Where the cursor will be when the open view has closed, if nothing more happens.
-    pub(crate) fn settled(&self) -> usize {
+    pub(in crate::arena) fn settled(&self) -> usize {
         // SAFETY: a live view is on the stack of a scope that has not ended.
         let pin = self.child.get().map_or(0, |child| unsafe { child.as_ref() }.pin.get());
         self.cursor().max(pin)
@@ -100,7 +100,13 @@ impl Mallocator {
         }
     }
 
-    /// Nothing lies behind `end`, so that what was pinned there is gone.
+    /// No cursor of this arena or of a view in it goes below `start` again.
+    pub(super) fn pin_all(&self, start: usize) {
+        self.pin.set(start);
+        self.pin_views(start);
+    }
+
+    /// Nothing lies above `end`, so that what was pinned there is gone.
     pub(super) fn unpin(&self, end: usize) {
         self.pin.set(self.pin.get().min(end));
     }

@@ -1,15 +1,25 @@
-//! The arena: a cursor that moves through a region, the fast path that moves it, and the slow path behind it.
+//! The arena: a cursor that moves through a range, the fast path that moves it, and the slow path after it.
 
-use std::alloc::Layout;
-use std::cell::Cell;
-use std::mem::ManuallyDrop;
-use std::ptr::{self, NonNull};
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
 
 use allocator_api2::boxed::Box;
 
-use crate::error::{Error, granted};
+use crate::arena::backing::{Backing, boxed};
+use crate::error::{Error, unwrap_or_panic};
 use crate::pure::bump::{self, Block};
-use crate::vm::{Region, poison, reuse};
+use crate::vm::{Reservation, poison};
+
+// Inside of this module, as nobody else is to reach the cursor.
+#[path = "chain.rs"]
+mod chain;
+#[path = "cursor.rs"]
+mod cursor;
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
 
 /// A bump allocator over one contiguous range of virtual memory.
 ///
@@ -34,169 +44,129 @@ use crate::vm::{Region, poison, reuse};
 // once, which cannot be forwarded from the store of the allocation before.
 #[repr(C)]
 pub struct Mallocator {
-    /// The address of the next free byte, from `region.base` to `region.end`, and [`bump::AHEAD`] more.
-    pub(super) ahead: Cell<usize>,
-    /// The base of the region, from which every pointer that is handed out derives.
-    pub(super) base: NonNull<u8>,
+    /// The address of the next free byte, and [`bump::BIAS`] more.
+    biased_cursor: Cell<usize>,
+    /// From which every pointer that is handed out derives.
+    base: NonNull<u8>,
     /// The live view that was opened on this arena or view.
-    pub(super) child: Cell<Option<NonNull<Mallocator>>>,
+    child: Cell<Option<NonNull<Mallocator>>>,
     /// The end of the last block that an outer arena took while this view was the innermost or on the way to it; 0 when
     /// none did. The cursor goes no lower.
-    pub(super) pin: Cell<usize>,
-    /// What the owner owns, and its views share.
-    pub(super) region: NonNull<Region>,
-    pub(super) role: Role,
-    /// How far the fast path goes: [`bump::RESERVE`] bytes below the end of what is committed; 0 while a view is open on this
+    pin: Cell<usize>,
+    /// Where the memory comes from: what the owner owns, and its views share.
+    backing: NonNull<Backing>,
+    role: Role,
+    /// How far the fast path goes: [`bump::SLOW_MARGIN`] bytes below the end of what is ready; 0 while a view is open on this
     /// one, and while ordinary stores would not work.
-    pub(super) limit: Cell<usize>,
+    limit: Cell<usize>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Role {
-    /// The region is a box of its own, released with it.
+enum Role {
+    /// The backing is the arena's, and ends with it.
     Owner,
+    /// Of an owner, or a thread's share of a range.
     View {
         /// Where the cursor started.
         start: usize,
     },
 }
 
-// SAFETY: the region belongs to the owner alone, no operation depends on the thread it happens on, and a view cannot be
+// SAFETY: the backing belongs to the owner alone, and nothing that it is made of is bound to a thread, no operation depends on the thread it happens on, and a view cannot be
 // moved out of the scope it belongs to.
 unsafe impl Send for Mallocator {}
 
 impl Mallocator {
-    /// An arena over all of `region`, with nothing in it.
+    /// An arena over a range that was just reserved.
+    pub(crate) fn over(reservation: Reservation) -> Result<Self, Error> {
+        boxed(Backing::own(boxed(reservation)?)).map(Self::over_boxed)
+    }
+
+    /// An arena over the range that this thread keeps, if it is what an arena would reserve that asks for `size` bytes and takes
+    /// no less than `least` and has no other wishes.
     #[inline]
-    pub(crate) fn over(region: Box<Region>) -> Self {
-        let base = region.base();
-        let end = base.addr().get() + region.committed();
-        let limit = if region.protection().is_writable() { end - bump::RESERVE } else { 0 };
+    pub(crate) fn kept(size: usize, least: usize) -> Option<Self> {
+        Backing::kept(size, least).map(|backing| {
+            // Nobody has changed what its pages may be used for.
+            let limit = backing.ready() - bump::SLOW_MARGIN;
+            Self::at_base(NonNull::from(Box::leak(backing)), limit)
+        })
+    }
+
+    #[inline]
+    fn over_boxed(backing: Box<Backing>) -> Self {
+        // SAFETY: what was in the box is this arena's.
+        unsafe { Self::over_raw(NonNull::from(Box::leak(backing))) }
+    }
+
+    /// An arena over all of `backing`, with nothing in it.
+    ///
+    /// # Safety
+    /// It is the arena's from here on, until it is [retired](Backing::retire).
+    #[inline]
+    pub(super) unsafe fn over_raw(backing: NonNull<Backing>) -> Self {
+        // SAFETY: the caller's.
+        let source = unsafe { backing.as_ref() };
+        let limit = if source.protection().is_writable() { source.ready() - bump::SLOW_MARGIN } else { 0 };
+        Self::at_base(backing, limit)
+    }
+
+    #[inline]
+    fn at_base(backing: NonNull<Backing>, limit: usize) -> Self {
+        // SAFETY: whoever calls this has it for the arena.
+        let base = unsafe { backing.as_ref() }.base();
         Self {
-            ahead: Cell::new(base.addr().get() + bump::AHEAD),
+            biased_cursor: Cell::new(base.addr().get() + bump::BIAS),
             base,
             child: Cell::new(None),
             pin: Cell::new(0),
-            region: NonNull::from(Box::leak(region)),
+            backing,
             role: Role::Owner,
             limit: Cell::new(limit),
         }
     }
 
-    /// To be called when a cursor is lowered from `end` to `start`.
-    #[inline]
-    pub(super) fn take_back(&self, start: usize, end: usize) {
-        if self.region().take_back(start, end) {
-            self.set_limit();
-        }
-    }
-
-    /// Before everything that was handed out is forgotten.
-    fn note_all(&self) {
-        let open = self.child.get().is_some();
-        self.region().note(if open { self.committed_end() } else { self.cursor() });
-    }
-
-    /// To be called after anything that changes what is committed or how it is protected.
-    pub(crate) fn set_limit(&self) {
-        let limit = if self.writable().is_ok() { self.committed_end() - bump::RESERVE } else { 0 };
-        self.innermost().limit.set(limit);
-    }
-
-    /// The address of the first byte that is not committed.
-    pub(super) fn committed_end(&self) -> usize {
-        self.base.addr().get() + self.region().committed()
-    }
-
-    #[inline]
-    pub(crate) fn region(&self) -> &Region {
-        // SAFETY: the owner holds the region until it is dropped, and a view does not outlive the borrow of the owner.
-        unsafe { self.region.as_ref() }
-    }
-
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.region().options().name.as_deref()
-    }
-
-    /// The address of the next free byte of this arena or view. While a view is open on it, nothing is taken there.
-    #[inline(always)]
-    pub(crate) fn cursor(&self) -> usize {
-        self.ahead.get() - bump::AHEAD
-    }
-
-    #[inline(always)]
-    pub(super) fn set_cursor(&self, address: usize) {
-        self.ahead.set(address + bump::AHEAD);
-    }
-
-    /// Moves the cursor down to `address`, but not below what is pinned or where it started, and never up.
-    pub(crate) fn lower_cursor(&self, address: usize) {
-        let start = match self.role {
-            Role::Owner => self.base.addr().get(),
-            Role::View { start } => start,
+    /// A thread's share, which takes nothing below `start` back. It is nobody's: the backing outlives it.
+    pub(super) fn share(backing: NonNull<Backing>, base: NonNull<u8>, start: usize) -> ManuallyDrop<Self> {
+        let share = Self {
+            biased_cursor: Cell::new(start + bump::BIAS),
+            base,
+            child: Cell::new(None),
+            pin: Cell::new(start),
+            backing,
+            role: Role::View { start },
+            limit: Cell::new(0),
         };
-        let lowest = start.max(self.pin.get());
-        let cursor = self.cursor();
-        let lowered = cursor.min(address.max(lowest));
-        self.take_back(lowered, cursor);
-        self.set_cursor(lowered);
+        share.set_limit();
+        ManuallyDrop::new(share)
     }
 
-    /// Gives the memory from `new_end` to `end` back, the end of a block of this arena that starts at `start`, if it is the
-    /// last of all: in this arena, or, when it was taken while a view is open, in the innermost view. Then `pinned` is where
-    /// what this arena has there ends, at most at `new_end`.
-    pub(crate) fn lower_end(&self, start: usize, end: usize, new_end: usize, pinned: usize) {
-        debug_assert!(start <= new_end && new_end <= end && pinned <= new_end);
-        if poison::ON {
-            return poison::hide(self.pointer(new_end), end - new_end);
-        }
-        if self.cursor() == end {
-            return self.lower_cursor(new_end);
-        }
-        if self.has_view() && self.is_last(start, end) {
-            self.take_back(new_end, end);
-            self.innermost().set_cursor(new_end);
-            self.unpin(new_end);
-            self.pin_views(new_end);
-            if let Some(child) = self.child.get() {
-                // SAFETY: a live view is on the stack of a scope that has not ended.
-                unsafe { child.as_ref() }.pin.set(pinned);
-            }
-        }
-    }
-
-    /// Whether the block of this arena from `start` to `end` is the last in the innermost view, and was taken there.
-    pub(crate) fn is_last(&self, start: usize, end: usize) -> bool {
-        let innermost = self.innermost();
-        // A view opened since starts behind the block, and so does what is in it.
-        innermost.cursor() == end && !matches!(innermost.role, Role::View { start: first } if first > start)
-    }
-
-    /// Moves the cursor up from `from` to `to`, if `from` is where it is, no view is open, and there is room.
-    pub(crate) fn raise_cursor(&self, from: usize, to: usize) -> bool {
-        if poison::ON || self.cursor() != from || self.has_view() || to > self.region().end() {
-            return false;
-        }
-        if to > self.limit.get() {
-            let committed =
-                self.writable().is_ok() && self.region().commit(to - self.base.addr().get()).is_ok();
-            self.set_limit();
-            if !committed {
-                return false;
-            }
-        }
-        self.set_cursor(to);
-        true
+    #[inline]
+    pub(super) fn backing(&self) -> &Backing {
+        // SAFETY: the owner holds it until it is dropped, and a view does not outlive the borrow of the owner; that of a share
+        // lies in the range that the share borrows.
+        unsafe { self.backing.as_ref() }
     }
 
     /// How many of the bytes from `start` on may not be zero, if they were just handed out and not written.
-    pub(crate) fn dirty(&self, start: usize) -> usize {
-        self.region().high().saturating_sub(start)
+    fn dirty(&self, start: usize) -> usize {
+        self.backing().dirty().saturating_sub(start)
     }
 
-    /// A pointer into the region, from its address.
+    /// Clears what may not be zero of `len` bytes from `start` on, which were just handed out.
+    ///
+    /// # Safety
+    /// The bytes belong to the caller and were not written since the arena handed them out.
+    pub(crate) unsafe fn clear_dirty(&self, start: NonNull<u8>, len: usize) {
+        let dirty = self.dirty(start.addr().get()).min(len);
+        // SAFETY: the caller's.
+        unsafe { start.write_bytes(0, dirty) };
+        poison::show(start, len);
+    }
+
+    /// A pointer into the range, from its address.
     #[inline(always)]
-    pub(crate) fn pointer(&self, address: usize) -> NonNull<u8> {
+    pub(super) fn pointer(&self, address: usize) -> NonNull<u8> {
         let pointer = self.base.as_ptr().with_addr(address);
         // SAFETY: no address that is handed in is 0: all lie at or above the base.
         unsafe { NonNull::new_unchecked(pointer) }
@@ -206,9 +176,9 @@ impl Mallocator {
     /// none.
     #[inline(always)]
     pub(crate) fn take<T>(&self) -> Result<NonNull<T>, Error> {
-        match self.take_if_at_hand() {
+        match self.take_fast() {
             Some(slot) => Ok(slot),
-            None => self.take_slowly(Layout::new::<T>()).map(NonNull::cast),
+            None => self.take_slow(Layout::new::<T>()).map(NonNull::cast),
         }
     }
 
@@ -216,24 +186,25 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub(crate) fn take_or_panic<T>(&self) -> NonNull<T> {
-        match self.take_if_at_hand() {
+        match self.take_fast() {
             Some(slot) => slot,
-            None => self.take_slowly_or_panic(Layout::new::<T>()).cast(),
+            None => self.take_slow_or_panic(Layout::new::<T>()).cast(),
         }
     }
 
     /// The fast path of [`take`](Self::take).
     #[inline(always)]
-    fn take_if_at_hand<T>(&self) -> Option<NonNull<T>> {
+    fn take_fast<T>(&self) -> Option<NonNull<T>> {
         if size_of::<T>() == 0 {
             return None;
         }
-        // The cursor is an address of the region, which ends a page below `isize::MAX`, and a type's size and alignment sum
+        // The cursor is an address of the range, which ends a page below `isize::MAX`, and a type's size and alignment sum
         // to at most that: no wrap.
-        let Block { start, end } = bump::place_value_ahead(self.ahead.get(), size_of::<T>(), align_of::<T>());
-        let reach = bump::reach(self.ahead.get(), end, size_of::<T>(), align_of::<T>());
+        let biased = self.biased_cursor.get();
+        let Block { start, end } = bump::place_value_biased(biased, size_of::<T>(), align_of::<T>());
+        let reach = bump::reach(biased, end, size_of::<T>(), align_of::<T>());
         (!poison::ON && reach <= self.limit.get()).then(|| {
-            self.ahead.set(end);
+            self.biased_cursor.set(end);
             self.pointer(start).cast()
         })
     }
@@ -242,9 +213,9 @@ impl Mallocator {
     /// takes none.
     #[inline(always)]
     pub(crate) fn take_layout(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        match self.take_layout_if_at_hand(layout) {
+        match self.take_layout_fast(layout) {
             Some(block) => Ok(block),
-            None => self.take_slowly(layout),
+            None => self.take_slow(layout),
         }
     }
 
@@ -252,21 +223,22 @@ impl Mallocator {
     #[inline(always)]
     #[track_caller]
     pub(crate) fn take_layout_or_panic(&self, layout: Layout) -> NonNull<u8> {
-        match self.take_layout_if_at_hand(layout) {
+        match self.take_layout_fast(layout) {
             Some(block) => block,
-            None => self.take_slowly_or_panic(layout),
+            None => self.take_slow_or_panic(layout),
         }
     }
 
     /// The fast path of [`take_layout`](Self::take_layout).
     #[inline(always)]
-    fn take_layout_if_at_hand(&self, layout: Layout) -> Option<NonNull<u8>> {
+    fn take_layout_fast(&self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
             return None;
         }
-        let Block { start, end } = bump::place_layout_ahead(self.ahead.get(), layout.size(), layout.align());
+        let biased = self.biased_cursor.get();
+        let Block { start, end } = bump::place_layout_biased(biased, layout.size(), layout.align());
         (!poison::ON && end <= self.limit.get()).then(|| {
-            self.ahead.set(end);
+            self.biased_cursor.set(end);
             self.pointer(start)
         })
     }
@@ -285,10 +257,10 @@ impl Mallocator {
     pub(crate) fn take_raw(&self, size: usize, align: usize) -> Result<NonNull<u8>, Error> {
         match bump::place(self.cursor(), size, align, self.limit.get()) {
             Some(block) if !poison::ON => {
-                self.set_cursor(block.end);
+                self.biased_cursor.set(block.end + bump::BIAS);
                 Ok(self.pointer(block.start))
             }
-            _ => self.take_anyhow(size, align, (size, align)),
+            _ => self.raise(size, align, (size, align)),
         }
     }
 
@@ -296,36 +268,19 @@ impl Mallocator {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn take_slowly_or_panic(&self, layout: Layout) -> NonNull<u8> {
-        granted(self.take_slowly(layout))
+    fn take_slow_or_panic(&self, layout: Layout) -> NonNull<u8> {
+        unwrap_or_panic(self.take_slow(layout))
     }
 
     #[cold]
     #[inline(never)]
-    fn take_slowly(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+    fn take_slow(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
         self.writable()?;
         if layout.size() == 0 {
             return Ok(dangling(layout));
         }
         let (size, align) = (layout.size(), layout.align());
-        self.take_anyhow(size, align, poison::spaced(size, align))
-    }
-
-    /// Whatever the protection, and for any `size`: commits what is needed, and moves the innermost cursor. `align` is a
-    /// power of two. `ample` is size and alignment of what is taken if there is room.
-    fn take_anyhow(&self, size: usize, align: usize, ample: (usize, usize)) -> Result<NonNull<u8>, Error> {
-        let (region, innermost) = (self.region(), self.innermost());
-        let place = |(size, align)| bump::place(innermost.cursor(), size, align, region.end());
-        let Some(block) = place(ample).or_else(|| place((size, align))) else {
-            return Err(self.exhausted(size, align));
-        };
-        let committed = region.commit(block.end - self.base.addr().get());
-        self.set_limit();
-        committed?;
-        innermost.set_cursor(block.end);
-        self.pin_views(block.end);
-        poison::hand_out(self.pointer(block.start), size);
-        Ok(self.pointer(block.start))
+        self.raise(size, align, poison::with_red_zone(size, align))
     }
 
     /// What is left is too small. `align` is a power of two.
@@ -333,10 +288,10 @@ impl Mallocator {
         Error::exhausted(size, align, self.available())
     }
 
-    /// Whether ordinary stores work in the region.
+    /// Whether ordinary stores work in the range.
     #[inline]
     pub(crate) fn writable(&self) -> Result<(), Error> {
-        let protection = self.region().protection();
+        let protection = self.backing().protection();
         if protection.is_writable() { Ok(()) } else { Err(Error::NotWritable { protection }) }
     }
 
@@ -360,7 +315,7 @@ impl Mallocator {
     /// ```
     pub fn reset(&mut self) {
         self.forget_views();
-        self.lower_cursor(0);
+        self.lower(0);
     }
 
     /// Gives the memory behind what is in use back to the system: after a [`reset`](Self::reset), all of it. The address
@@ -398,10 +353,10 @@ impl Mallocator {
         self.decommit_unused()
     }
 
-    /// Gives the memory behind the cursor back. No view is open.
+    /// Gives the memory above the cursor back. No view is open.
     pub(crate) fn decommit_unused(&self) -> Result<(), Error> {
-        // SAFETY: nothing behind the cursor is handed out, and the limit follows.
-        let outcome = unsafe { self.region().decommit(self.used()) };
+        // SAFETY: nothing above the cursor is handed out, and the limit follows.
+        let outcome = unsafe { self.backing().decommit(self.cursor()) };
         self.set_limit();
         Ok(outcome?)
     }
@@ -423,21 +378,20 @@ impl Mallocator {
     pub fn free(self) -> Result<(), Error> {
         // A view is never owned.
         let arena = ManuallyDrop::new(self);
-        arena.note_all();
-        // SAFETY: an arena that somebody owns is the owner of its region, and this is its end.
-        let region = unsafe { Box::from_raw(arena.region.as_ptr()) };
-        Ok(Box::into_inner(region).release()?)
+        arena.note_high_water();
+        // SAFETY: an arena that somebody owns has its backing for itself, and this is its end.
+        Ok(unsafe { Backing::release(arena.backing) }?)
     }
 }
 
 impl Drop for Mallocator {
-    /// The region goes to the thread, for the next arena like it, or back to the system.
+    /// The range goes to the thread, for the next arena like it, or back to the system, or to whoever lent it.
     #[inline]
     fn drop(&mut self) {
         if let Role::Owner = self.role {
-            self.note_all();
-            // SAFETY: the region is the owner's, and this is its end; no borrow of the arena is left.
-            unsafe { reuse::keep(Box::from_raw(self.region.as_ptr())) };
+            self.note_high_water();
+            // SAFETY: the backing is the owner's, and this is its end; no borrow of the arena is left.
+            unsafe { Backing::retire(self.backing) };
         }
     }
 }

@@ -16,7 +16,7 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn base(&self) -> NonNull<u8> {
-        self.region().base()
+        self.backing().base()
     }
 
     /// The next free byte, before any alignment. In a full arena, the byte behind the reservation.
@@ -42,7 +42,7 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn size(&self) -> usize {
-        self.region().size()
+        self.backing().size()
     }
 
     /// Bytes handed out, with what aligning them took. In a scope, those below it count too; while a scope is open on the
@@ -56,7 +56,7 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn used(&self) -> usize {
-        self.settled() - self.base().addr().get()
+        self.backing().used(self.settled())
     }
 
     /// Bytes that are backed by the system: the first so many of the reservation, whole pages. Touching memory behind
@@ -69,7 +69,7 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn committed(&self) -> usize {
-        self.region().committed()
+        self.backing().committed()
     }
 
     /// Bytes left in the reservation, for this arena and every scope in it.
@@ -81,7 +81,7 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn available(&self) -> usize {
-        self.region().end() - self.innermost().cursor()
+        self.at_hand() + self.backing().elsewhere()
     }
 
     /// What the pages may be used for: as built, or as [`protect`](Self::protect) last set it for the whole reservation.
@@ -93,7 +93,7 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn protection(&self) -> Protection {
-        self.region().protection()
+        self.backing().protection()
     }
 
     /// Whether `ptr` points into the reservation, handed out or not. The byte behind it is not part of it.
@@ -120,7 +120,12 @@ impl Mallocator {
     /// ```
     pub fn offset_of<T: ?Sized>(&self, ptr: *const T) -> Option<usize> {
         let offset = ptr.addr().wrapping_sub(self.base().addr().get());
-        (offset < self.region().size()).then_some(offset)
+        (offset < self.backing().size()).then_some(offset)
+    }
+
+    /// Whether the memory is a reservation of the arena's own.
+    pub(crate) fn is_its_own(&self) -> bool {
+        self.backing().reservation().is_some()
     }
 
     /// The image built so far: all bytes from the base to the cursor.
@@ -157,7 +162,7 @@ impl Mallocator {
 impl fmt::Debug for Mallocator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mallocator")
-            .field("name", &self.name())
+            .field("name", &self.backing().options().name)
             .field("base", &self.base())
             .field("size", &self.size())
             .field("committed", &self.committed())

@@ -1,10 +1,11 @@
 //! Changing what pages may be used for.
 
-use std::ops::Range;
+use core::ops::Range;
 
 use crate::arena::Mallocator;
 use crate::error::Error;
 use crate::protection::Protection;
+use crate::vm::Leftover;
 
 impl Mallocator {
     /// Changes what the pages that hold any byte of `range` may be used for, and returns what the first of them was.
@@ -46,9 +47,13 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub unsafe fn protect(&self, range: Range<usize>, protection: Protection) -> Result<Protection, Error> {
+        let range_of_its_own = self.backing().reservation().ok_or(Error::NotItsOwn { call: "protect" })?;
+        // Dropped last: until the limit says what holds, nobody who hears of heap memory may allocate by it.
+        let mut leftover = Leftover::default();
         // SAFETY: the caller's promise.
-        let before = unsafe { self.region().protect(range, protection) };
-        self.set_limit();
+        let before =
+            unsafe { range_of_its_own.protect(range, protection, &mut leftover, || self.close_fast_path()) };
+        self.open_fast_path();
         before
     }
 }

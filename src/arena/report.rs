@@ -1,13 +1,13 @@
 //! What an arena was granted, and how it stands: for people, and for tests.
 
-use std::fmt;
+use core::fmt;
 
 use crate::arena::Mallocator;
-use crate::builder::{allocation_granularity, page_size};
+use crate::arena::backing::Kind;
 use crate::error::OsError;
 use crate::os;
 use crate::protection::Protection;
-use crate::vm::{HugePages, OnFork, Options, Placement};
+use crate::vm::{HugePages, OnFork, Options, Placement, Reservation};
 
 /// What each option of the [`Builder`](crate::Builder) was granted, and the sizes at the moment of
 /// [`Mallocator::report`]. To be printed.
@@ -26,6 +26,7 @@ use crate::vm::{HugePages, OnFork, Options, Placement};
 #[non_exhaustive]
 pub struct Report {
     options: Options,
+    memory: Memory,
     base: usize,
     size: usize,
     committed: usize,
@@ -37,7 +38,29 @@ pub struct Report {
     refused: Option<OsError>,
 }
 
+/// Whose memory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    Own,
+    Share { block: usize },
+    Lent,
+}
+
 impl Report {
+    /// Whether the memory is a reservation of the arena's own. It is not where the arena is a thread's
+    /// [share](crate::SyncMallocator::local), or its memory was [lent](Mallocator::from_slice).
+    ///
+    /// ```
+    /// use mallocator::Mallocator;
+    ///
+    /// let shared = Mallocator::builder().size(1 << 20).build_sync()?;
+    /// assert!(Mallocator::new()?.report().is_its_own() && !shared.local().report().is_its_own());
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub const fn is_its_own(&self) -> bool {
+        matches!(self.memory, Memory::Own)
+    }
+
     /// The name given to the builder.
     ///
     /// ```
@@ -311,8 +334,8 @@ impl fmt::Display for Report {
         writeln!(f, "used        {used:>15} bytes")?;
         self.fmt_huge_pages(f)?;
         self.fmt_secrets(f)?;
-        write!(f, "units       pages of {} bytes, ", page_size())?;
-        write!(f, "reservations at multiples of {}", allocation_granularity())
+        write!(f, "units       pages of {} bytes, ", os::page_size())?;
+        write!(f, "reservations at multiples of {}", os::granularity())
     }
 }
 
@@ -325,18 +348,24 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn report(&self) -> Report {
-        let region = self.region();
+        let backing = self.backing();
+        let range = backing.reservation();
         Report {
-            options: region.options().clone(),
+            options: backing.options(),
+            memory: match backing.kind() {
+                Kind::Own(_) => Memory::Own,
+                Kind::Share(share) => Memory::Share { block: share.block() },
+                Kind::Lent(_) => Memory::Lent,
+            },
             base: self.base().addr().get(),
             size: self.size(),
             committed: self.committed(),
             used: self.used(),
             protection: self.protection(),
-            huge_from: region.huge_from(),
-            huge_asked: region.advised(),
-            on_huge_pages: region.on_huge_pages(),
-            refused: region.refused(),
+            huge_from: range.and_then(Reservation::huge_from),
+            huge_asked: range.and_then(Reservation::advised),
+            on_huge_pages: range.and_then(Reservation::on_huge_pages),
+            refused: range.and_then(Reservation::refused),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Going back: scopes, which do it by themselves, and marks, for doing it by hand.
 
-use std::mem::ManuallyDrop;
+use core::mem::ManuallyDrop;
 
 use crate::arena::Mallocator;
 
@@ -110,7 +110,7 @@ impl Mallocator {
     /// ```
     pub unsafe fn rewind(&self, mark: Mark) {
         if !self.has_view() {
-            self.lower_cursor(mark.address);
+            self.lower(mark.address);
         }
     }
 }

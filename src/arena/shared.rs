@@ -1,23 +1,29 @@
 //! One range that many threads allocate from without a lock.
 
-use std::alloc::Layout;
-use std::fmt;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
 
-use allocator_api2::alloc::{AllocError, Allocator};
-
-use crate::arena::dangling;
-use crate::error::{Error, granted};
+use crate::arena::backing::{Backing, boxed};
+use crate::arena::mallocator::dangling;
+use crate::error::{Error, unwrap_or_panic};
+use crate::protection::Protection;
 use crate::pure::bump::{self, Block};
-use crate::vm::{Region, poison};
+use crate::vm::{Clean, Options, Reservation, poison};
+use atomics::{Line, Lock, Ordering};
+
+mod allocator;
+mod atomics;
+pub(super) mod share;
 
 /// An arena that threads share: one range, whose cursor they move without a lock. Made by
 /// [`Builder::build_sync`](crate::Builder::build_sync).
 ///
-/// Threads that allocate from it in turn pass its cursor from one processor to the other, which takes tens of nanoseconds
-/// each time. [`batch`](Self::batch) gives a thread blocks of its own, in which allocating takes less than one.
+/// It has every method of a [`Mallocator`](crate::Mallocator) that puts something in. Each of them moves the common cursor,
+/// which takes some ten nanoseconds more than in an arena of one's own, and threads that do it in turn pass that cursor from
+/// one processor to the other, which takes tens of nanoseconds each time. So a thread that allocates much takes a share,
+/// [`local`](Self::local), which is a `Mallocator` like any other. What is shared is for the rest: for asynchronous tasks, as a
+/// `&SyncMallocator` is `Send`, and for what is allocated now and then.
 ///
 /// Nothing is given back before [`reset`](Self::reset), which nobody can call while anything handed out is in use.
 ///
@@ -27,8 +33,8 @@ use crate::vm::{Region, poison};
 /// let shared = Mallocator::builder().size(1 << 30).build_sync()?;
 /// let sums: Vec<u64> = std::thread::scope(|threads| {
 ///     let work = |start: u64| {
-///         let mut batch = shared.batch(256 << 10);
-///         (start..start + 1000).map(|number| *batch.alloc(number)).sum()
+///         let arena = shared.local();
+///         (start..start + 1000).map(|number| *arena.alloc(number)).sum()
 ///     };
 ///     let workers = [0, 1000].map(|start| threads.spawn(move || work(start)));
 ///     workers.map(|worker| worker.join().unwrap()).into()
@@ -36,52 +42,52 @@ use crate::vm::{Region, poison};
 /// assert_eq!(sums, [499_500, 1_499_500]);
 /// # Ok::<(), mallocator::Error>(())
 /// ```
-// Cursor and limit are each on lines of their own: whoever reads the one is not held up by a write to the other. Two lines
-// of 64 bytes, as processors fetch them in pairs.
+///
+/// # Fork
+/// The arena has a lock, which is held while the system is asked for memory. A process that is forked off in that moment by
+/// another thread has the lock held for ever: as with every lock, allocate there only from arenas of its own.
+// Cursor and limit are each on lines of their own: whoever reads the one is not held up by a write to the other.
 #[repr(C)]
 pub struct SyncMallocator {
     base: NonNull<u8>,
-    /// The address behind the range.
+    /// The address after the range.
     end: usize,
-    /// From here on memory was never used, and is zero. Changed through `&mut` only.
-    high: usize,
+    /// From here on memory was never used, and is zero. This, and what follows, is changed through `&mut` only.
+    dirty_below: usize,
+    protection: Protection,
+    /// What is done to bytes that are taken back.
+    clean: Clean,
     /// Locked to commit more.
-    region: Mutex<Region>,
+    backing: Lock<Backing>,
     /// The address of the next free byte.
     cursor: Line,
-    /// The end of what is committed; 0 where ordinary stores do not work. It only grows while the arena is shared.
-    limit: Line,
+    /// The end of what is committed. It only grows while the arena is shared.
+    ready: Line,
 }
 
-#[repr(align(128))]
-struct Line(AtomicUsize);
-
-// SAFETY: the region is the arena's alone, and no operation on it depends on the thread.
+// SAFETY: the backing is the arena's alone, and no operation on it depends on the thread.
 unsafe impl Send for SyncMallocator {}
-// SAFETY: the cursor is moved by compare-and-exchange, so that no two calls are given the same bytes; the region is used
+// SAFETY: the cursor is moved by compare-and-exchange, so that no two calls are given the same bytes; the backing is used
 // under its lock, and what is read without is never changed while the arena is shared.
 unsafe impl Sync for SyncMallocator {}
 
 impl SyncMallocator {
-    pub(crate) fn over(region: Region) -> Self {
-        let (base, end) = (region.base(), region.end());
-        let limit = committed_end(&region);
-        let start = base.addr().get();
-        region.note(base.addr().get() + region.committed());
-        let region = Mutex::new(region);
-        Self {
+    pub(crate) fn over(reservation: Reservation) -> Result<Self, Error> {
+        let backing = Backing::own(boxed(reservation)?);
+        let (base, end) = (backing.base(), backing.end());
+        let (start, ready) = (base.addr().get(), backing.ready());
+        // Where the cursor is nobody knows when the range ends.
+        backing.raise_high_water(ready);
+        Ok(Self {
             base,
             end,
-            high: start,
-            region,
-            cursor: Line(AtomicUsize::new(start)),
-            limit: Line(AtomicUsize::new(limit)),
-        }
-    }
-
-    /// Nothing that holds the lock leaves the region half changed.
-    fn region(&self) -> MutexGuard<'_, Region> {
-        self.region.lock().unwrap_or_else(PoisonError::into_inner)
+            dirty_below: start,
+            protection: backing.protection(),
+            clean: backing.options().clean(),
+            backing: Lock::new(backing),
+            cursor: Line::new(start),
+            ready: Line::new(ready),
+        })
     }
 
     /// Where the reservation starts.
@@ -106,7 +112,7 @@ impl SyncMallocator {
         self.end - self.base.addr().get()
     }
 
-    /// Bytes handed out so far, with what aligning them took; blocks of batches count as a whole. Another thread may have
+    /// Bytes handed out so far, with what aligning them took; blocks of shares count as a whole. Another thread may have
     /// allocated more before the caller reads it.
     ///
     /// ```
@@ -116,7 +122,7 @@ impl SyncMallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn used(&self) -> usize {
-        self.cursor.0.load(Ordering::Relaxed) - self.base.addr().get()
+        self.cursor.load(Ordering::Relaxed) - self.base.addr().get()
     }
 
     /// Bytes left, at this moment.
@@ -127,7 +133,7 @@ impl SyncMallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn available(&self) -> usize {
-        self.end - self.cursor.0.load(Ordering::Relaxed)
+        self.end - self.cursor.load(Ordering::Relaxed)
     }
 
     /// Bytes that are backed by the system, at this moment.
@@ -138,7 +144,7 @@ impl SyncMallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn committed(&self) -> usize {
-        self.region().committed()
+        self.ready.load(Ordering::Relaxed) - self.base.addr().get()
     }
 
     /// Whether `ptr` points into the reservation, handed out or not.
@@ -167,7 +173,7 @@ impl SyncMallocator {
     /// ```
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        granted(self.try_alloc_layout(layout))
+        unwrap_or_panic(self.try_alloc_layout(layout))
     }
 
     /// [`alloc_layout`](Self::alloc_layout) that returns the error.
@@ -186,74 +192,119 @@ impl SyncMallocator {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn try_alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        self.writable()?;
         if layout.size() == 0 {
-            return self.writable().map(|()| dangling(layout));
+            return Ok(dangling(layout));
         }
-        let mut cursor = self.cursor.0.load(Ordering::Relaxed);
+        let (size, align) = (layout.size(), layout.align());
+        Ok(self.pointer(self.take(size, align, poison::with_red_zone(size, align))?))
+    }
+
+    /// Moves the cursor up to a multiple of `align`, and hands out the `size` bytes from there, whatever the protection:
+    /// [`Mallocator::alloc_raw`](crate::Mallocator::alloc_raw) for threads that share an arena.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAlignment`] when `align` is not a power of two; [`Error::Exhausted`]; [`Error::Os`] when the system
+    /// refuses memory.
+    ///
+    /// ```
+    /// let shared = mallocator::Mallocator::builder().build_sync()?;
+    /// assert_eq!(shared.alloc_raw(10, 1)?.len(), 10);
+    /// assert_eq!(shared.alloc_raw(10, 64)?.cast::<u8>().addr().get() % 64, 0);
+    /// # Ok::<(), mallocator::Error>(())
+    /// ```
+    pub fn alloc_raw(&self, size: usize, align: usize) -> Result<NonNull<[u8]>, Error> {
+        if !align.is_power_of_two() {
+            return Err(Error::InvalidAlignment { align });
+        }
+        let start = self.take(size, align, (size, align))?;
+        Ok(NonNull::slice_from_raw_parts(self.pointer(start), size))
+    }
+
+    /// The address of `size` bytes at a multiple of `align`, a power of two, committed, and nobody else's. `ample` is size and
+    /// alignment of what is taken if there is room.
+    fn take(&self, size: usize, align: usize, ample: (usize, usize)) -> Result<usize, Error> {
+        let mut cursor = self.cursor.load(Ordering::Relaxed);
         loop {
             // It never passes the end, so it cannot wrap however often it is asked.
             let place = |(size, align)| bump::place(cursor, size, align, self.end);
-            let (size, align) = (layout.size(), layout.align());
-            let block = place(poison::spaced(size, align)).or_else(|| place((size, align)));
-            let Some(Block { start, end }) = block else {
-                self.writable()?;
-                return Err(Error::exhausted(layout.size(), layout.align(), self.available()));
+            let Some(Block { start, end }) = place(ample).or_else(|| place((size, align))) else {
+                return Err(Error::exhausted(size, align, self.available()));
             };
-            self.commit(end)?;
-            match self.move_cursor(cursor, end) {
-                Ok(()) => {
+            self.make_ready(end)?;
+            // No order is needed: what a block holds is nobody's before, and the arena is reset by its owner alone.
+            match self.cursor.exchange_weak(cursor, end) {
+                Ok(_) => {
                     poison::hand_out(self.pointer(start), size);
-                    return Ok(self.pointer(start));
+                    return Ok(start);
                 }
                 Err(moved) => cursor = moved,
             }
         }
     }
 
-    /// Moves the cursor from `from` up to `to`, what lies between being the caller's then, or says where the cursor is.
-    ///
-    /// No order is needed: what a block holds is nobody's before, and the arena is reset by its owner alone.
-    fn move_cursor(&self, from: usize, to: usize) -> Result<(), usize> {
-        self.cursor.0.compare_exchange_weak(from, to, Ordering::Relaxed, Ordering::Relaxed).map(drop)
-    }
-
-    /// The same for a block that is to grow in place: whether it did.
-    pub(crate) fn raise_cursor(&self, from: usize, to: usize) -> bool {
+    /// Moves the cursor up from `from` to `to`, for a block that is to grow in place: whether it did.
+    fn raise_in_place(&self, from: usize, to: usize) -> bool {
         !poison::ON
             && to <= self.end
-            && self.cursor.0.load(Ordering::Relaxed) == from
-            && self.commit(to).is_ok()
-            && self.cursor.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && self.cursor.load(Ordering::Relaxed) == from
+            && self.make_ready(to).is_ok()
+            && self.cursor.exchange(from, to).is_ok()
     }
 
-    /// Sees to it that everything below `end` can be written.
-    fn commit(&self, end: usize) -> Result<(), Error> {
-        // Whoever sees the new limit sees the memory behind it committed.
-        if end > self.limit.0.load(Ordering::Acquire) {
-            let region = self.region();
-            writable(&region)?;
-            let outcome = region.commit(end - self.base.addr().get());
-            // Where the cursor is nobody knows when the region ends.
-            region.note(self.base.addr().get() + region.committed());
-            self.limit.0.store(committed_end(&region), Ordering::Release);
+    /// Sees to it that everything below `end` is committed.
+    fn make_ready(&self, end: usize) -> Result<(), Error> {
+        // Whoever sees the new mark sees the memory below it committed.
+        if end > self.ready.load(Ordering::Acquire) {
+            let backing = self.backing.lock();
+            let outcome = backing.make_ready(end);
+            backing.raise_high_water(backing.ready());
+            self.ready.store(backing.ready(), Ordering::Release);
             outcome?;
         }
         Ok(())
     }
 
-    /// Whether ordinary stores work in the region.
+    /// Whether ordinary stores work in the range.
     pub(crate) fn writable(&self) -> Result<(), Error> {
-        writable(&self.region())
+        let protection = self.protection;
+        if protection.is_writable() { Ok(()) } else { Err(Error::NotWritable { protection }) }
     }
 
-    pub(crate) const fn end(&self) -> usize {
+    pub(super) const fn end(&self) -> usize {
         self.end
+    }
+
+    pub(super) const fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    pub(super) fn options(&self) -> Options {
+        self.backing.lock().options()
     }
 
     fn pointer(&self, address: usize) -> NonNull<u8> {
         let pointer = self.base.as_ptr().with_addr(address);
         // SAFETY: an address of the range, which does not start at 0.
         unsafe { NonNull::new_unchecked(pointer) }
+    }
+
+    /// Clears what may not be zero of `len` bytes from `start` on, which were just handed out.
+    ///
+    /// # Safety
+    /// The bytes belong to the caller and were not written since the arena handed them out.
+    unsafe fn clear_dirty(&self, start: NonNull<u8>, len: usize) {
+        let dirty = self.dirty_below.saturating_sub(start.addr().get()).min(len);
+        // SAFETY: the caller's.
+        unsafe { start.write_bytes(0, dirty) };
+        poison::show(start, len);
+    }
+
+    /// After everything that changes what is committed or how it is protected.
+    fn look_again(&mut self) {
+        let backing = self.backing.get_mut();
+        self.protection = backing.protection();
+        self.ready = Line::new(backing.ready());
     }
 
     /// Takes back everything that was handed out. The memory stays committed.
@@ -266,16 +317,14 @@ impl SyncMallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn reset(&mut self) {
-        let (base, cursor) = (self.base.addr().get(), self.cursor.0.get_mut());
-        self.high = self.high.max(*cursor);
-        let region = self.region.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if region.take_back(base, *cursor) {
-            *self.limit.0.get_mut() = committed_end(region);
-        }
-        *cursor = base;
+        let (base, cursor) = (self.base.addr().get(), self.cursor.load(Ordering::Relaxed));
+        self.dirty_below = self.dirty_below.max(cursor);
+        self.cursor = Line::new(base);
+        self.backing.get_mut().reclaim(base, cursor);
+        self.look_again();
     }
 
-    /// Gives the memory behind what is in use back to the system. When that refuses, it stays, and is used again.
+    /// Gives the memory above what is in use back to the system. When that refuses, it stays, and is used again.
     ///
     /// ```
     /// let mut shared = mallocator::Mallocator::builder().build_sync()?;
@@ -300,14 +349,11 @@ impl SyncMallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn try_trim(&mut self) -> Result<(), Error> {
-        let used = self.used();
-        let region = self.region.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: nothing behind the cursor is handed out, and the limit follows.
-        let outcome = unsafe { region.decommit(used) };
-        if outcome.is_ok() {
-            self.high = self.high.min(self.base.addr().get() + region.committed());
-        }
-        *self.limit.0.get_mut() = committed_end(region);
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        // SAFETY: nothing above the cursor is handed out, and what is ready is looked at again.
+        let outcome = unsafe { self.backing.get_mut().decommit(cursor) };
+        self.look_again();
+        self.dirty_below = self.dirty_below.min(self.ready.load(Ordering::Relaxed));
         Ok(outcome?)
     }
 
@@ -321,86 +367,7 @@ impl SyncMallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn free(self) -> Result<(), Error> {
-        Ok(self.region.into_inner().unwrap_or_else(PoisonError::into_inner).release()?)
-    }
-
-    /// Clears what may not be zero of `len` bytes from `start` on, which were just handed out.
-    ///
-    /// # Safety
-    /// The bytes belong to the caller and were not written since the arena handed them out.
-    unsafe fn clear_dirty(&self, start: NonNull<u8>, len: usize) {
-        let dirty = self.high.saturating_sub(start.addr().get()).min(len);
-        // SAFETY: the caller's.
-        unsafe { start.write_bytes(0, dirty) };
-        poison::show(start, len);
-    }
-}
-
-/// The address up to which memory can be written.
-fn committed_end(region: &Region) -> usize {
-    if region.protection().is_writable() { region.base().addr().get() + region.committed() } else { 0 }
-}
-
-fn writable(region: &Region) -> Result<(), Error> {
-    let protection = region.protection();
-    if protection.is_writable() { Ok(()) } else { Err(Error::NotWritable { protection }) }
-}
-
-/// For collections of one thread that live in what threads share. The last block grows in place; nothing is given back.
-///
-/// ```
-/// use allocator_api2::vec::Vec;
-/// use mallocator::Mallocator;
-///
-/// let shared = Mallocator::builder().size(1 << 20).build_sync()?;
-/// let mut numbers = Vec::new_in(&shared);
-/// numbers.extend(0..1000);
-/// assert!(shared.contains(numbers.as_ptr()));
-/// # Ok::<(), mallocator::Error>(())
-/// ```
-// SAFETY: blocks are apart and stay valid until the arena is dropped or borrowed mutably; moving the arena does not move
-// its region.
-unsafe impl Allocator for SyncMallocator {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let start = self.try_alloc_layout(layout).map_err(|_| AllocError)?;
-        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
-    }
-
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.allocate(layout)?;
-        // SAFETY: the block was just handed out to this call.
-        unsafe { self.clear_dirty(block.cast(), layout.size()) };
-        Ok(block)
-    }
-
-    unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
-
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let start = block.addr().get();
-        if old.size() != 0
-            && start % new.align() == 0
-            && self.raise_cursor(start + old.size(), start + new.size())
-        {
-            return Ok(NonNull::slice_from_raw_parts(self.pointer(start), new.size()));
-        }
-        let larger = self.allocate(new)?;
-        // SAFETY: the old block is live and the new one was just taken, so they are apart, and `new` is not smaller.
-        unsafe { larger.cast::<u8>().copy_from_nonoverlapping(block, old.size()) };
-        poison::hide(self.pointer(start), old.size());
-        Ok(larger)
-    }
-
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's.
-        let larger = unsafe { self.grow(block, old, new) }?;
-        // SAFETY: what is behind the old bytes was just handed out to this call.
-        unsafe { self.clear_dirty(larger.cast::<u8>().add(old.size()), new.size() - old.size()) };
-        Ok(larger)
+        Ok(self.backing.into_inner().release_owned()?)
     }
 }
 

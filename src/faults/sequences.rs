@@ -123,7 +123,7 @@ impl Run {
     /// Writes to those ends of a block that lie on small pages: a huge one takes as long as a hundred calls.
     fn remember(&mut self, block: *mut u8, len: usize) {
         let start = self.arena().offset_of(block).unwrap();
-        let small = self.arena().region().huge_from().unwrap_or(usize::MAX);
+        let small = self.arena().huge_from().unwrap_or(usize::MAX);
         for offset in [start, start + len - END].into_iter().filter(|offset| offset + END <= small) {
             // SAFETY: the block was handed out, and nobody has a reference to it.
             unsafe { self.arena().base().add(offset).write_bytes(self.next, END) };

@@ -2,7 +2,7 @@
 
 use super::{Call, OUT_OF_MEMORY, Refuse, name_of, refused_so_far, with_faults};
 use crate::os::{self, faulty};
-use crate::vm::{Options, Region};
+use crate::vm::{Leftover, Options, Reservation};
 use crate::{Error, HugePages, Mallocator, Protection};
 
 /// What is committed first, in bytes, of a range that is too small for huge pages.
@@ -166,7 +166,7 @@ fn a_free_that_is_refused_says_so_and_tries_again() {
 #[test]
 fn a_step_too_large_is_followed_by_one_just_large_enough() {
     let record = with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
-        let region = Region::reserve(Options::new(1 << 21)).unwrap();
+        let mut region = Reservation::reserve(Options::new(1 << 21)).unwrap();
         region.commit(region.committed() + 1).unwrap();
         assert_eq!(region.committed(), FIRST_STEP + crate::page_size());
         region.release().unwrap();
@@ -178,7 +178,7 @@ fn a_step_too_large_is_followed_by_one_just_large_enough() {
 #[test]
 fn a_step_just_large_enough_is_asked_for_once() {
     let record = with_faults(Refuse::Only(2), OUT_OF_MEMORY, || {
-        let region = Region::reserve(Options::new(1 << 21)).unwrap();
+        let region = Reservation::reserve(Options::new(1 << 21)).unwrap();
         let refused = region.commit(region.size());
         assert!(refused.is_err());
         assert_eq!(region.committed(), FIRST_STEP);
@@ -192,7 +192,7 @@ fn a_commit_that_may_yet_be_granted_is_tried_again() {
     const COMMITMENT_LIMIT: i32 = 1455;
     for (refuse, tries) in [(Refuse::Only(2), 2), (Refuse::From(2), 7)] {
         let record = with_faults(refuse, COMMITMENT_LIMIT, || {
-            let region = Region::reserve(Options::new(1 << 21)).unwrap();
+            let region = Reservation::reserve(Options::new(1 << 21)).unwrap();
             let outcome = region.commit(region.size());
             let passed = faulty::may_pass(COMMITMENT_LIMIT) && matches!(refuse, Refuse::Only(_));
             assert_eq!(outcome.is_ok(), passed);
@@ -208,10 +208,10 @@ fn a_commit_that_may_yet_be_granted_is_tried_again() {
 fn a_change_refused_half_way_is_taken_back_run_by_run() {
     let page = crate::page_size();
     let record = with_faults(Refuse::Only(4), OUT_OF_MEMORY, || {
-        let region = Region::reserve(Options::new(1 << 16)).unwrap();
+        let region = Reservation::reserve(Options::new(1 << 16)).unwrap();
         let protect = |range, protection| {
             // SAFETY: nothing is in the region.
-            unsafe { region.protect(range, protection) }
+            unsafe { region.protect(range, protection, &mut Leftover::default(), || {}) }
         };
         protect(page..2 * page, Protection::READ).unwrap();
         protect(2 * page..3 * page, Protection::NO_ACCESS).unwrap();
@@ -259,7 +259,7 @@ fn growing_halves_until_the_system_grants() {
 fn filling_an_arena_asks_the_system_rarely() {
     for (size, most) in [(64_usize << 30, 130), (1 << 20, 16), (1 << 16, 1)] {
         let record = with_faults(Refuse::Nothing, OUT_OF_MEMORY, || {
-            let region = Region::reserve(Options::new(size)).unwrap();
+            let region = Reservation::reserve(Options::new(size)).unwrap();
             // Windows charges what is committed, and a machine need not have so much.
             let end = if os::COMMIT_IS_CHARGED { size.min(1 << 30) } else { size };
             while region.committed() < end {
@@ -383,7 +383,7 @@ fn a_search_nearby_that_meets_only_refusals_says_what_they_were() {
 /// What the contract says of what these leave in the pages.
 #[test]
 fn discarding_and_locking_fulfil_their_contract() {
-    let region = Region::reserve(Options::new(1 << 16)).unwrap();
+    let region = Reservation::reserve(Options::new(1 << 16)).unwrap();
     let (start, page) = (region.base(), crate::page_size());
     // SAFETY: the pages are committed, writable and this test's.
     unsafe {
@@ -489,7 +489,7 @@ fn pages_that_stay_are_locked_again_whichever_request_was_refused() {
     const CASES: [&[Call]; 2] = [&[Call::Unlock], &[Call::Decommit]];
     for refuse in CASES {
         let record = with_faults(Refuse::Every(refuse), OUT_OF_MEMORY, || {
-            let region = Region::reserve(Options { lock: true, ..Options::new(1 << 16) }).unwrap();
+            let region = Reservation::reserve(Options { lock: true, ..Options::new(1 << 16) }).unwrap();
             // SAFETY: nothing in the region is used.
             assert_eq!(faulty::call_of(unsafe { region.decommit(0) }.unwrap_err()), refuse[0]);
             assert_eq!(region.refused(), None);

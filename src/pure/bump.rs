@@ -1,7 +1,7 @@
 //! Cursor arithmetic: where a block goes, given where the last one ended.
 //!
 //! Addresses of a reservation are at most `isize::MAX` (user space ends far below, and
-//! [`Region`](crate::vm::Region) checks it), which is why the unchecked forms cannot wrap.
+//! [`Reservation`](crate::vm::Reservation) checks it), which is why the unchecked forms cannot wrap.
 
 /// A block that has found its place: `start` is aligned, `end` is the cursor after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,47 +30,47 @@ pub(crate) const fn place_layout(cursor: usize, size: usize, align: usize) -> Bl
     Block { start, end: start + size }
 }
 
-/// How far ahead an arena keeps its cursor. A value aligned to 8, as most are, then starts at the cursor rounded down, and
-/// the next cursor does not wait for that: two operations from one to the next, and the shortest code there is.
-pub(crate) const AHEAD: usize = 7;
+/// How many bytes above its true place an arena keeps its cursor. A value aligned to 8, as most are, then starts at the cursor
+/// rounded down, and the next cursor does not wait for that: two operations from one to the next, and the shortest code there is.
+pub(crate) const BIAS: usize = 7;
 
-/// Places a value whose size is a multiple of its alignment, as every Rust type's is. `ahead` and the end that is returned
-/// are [`AHEAD`] of what they name.
+/// Places a value whose size is a multiple of its alignment, as every Rust type's is. `biased` and the end that is returned
+/// are [`BIAS`] above what they name.
 ///
-/// With `size` a multiple of `align`, which divides 8: the cursor is `ahead - 7`, the value starts at that plus `align - 1`
+/// With `size` a multiple of `align`, which divides 8: the cursor is `biased - 7`, the value starts at that plus `align - 1`
 /// rounded down, and ends `size` behind; seven more than that has the low bits of `align - 1` all set. (With an alignment of
 /// 8 the end follows from the start as fast, in one instruction less.)
 ///
-/// The cursor must be below `isize::MAX - AHEAD` and `size + align - 1` at most `isize::MAX`, so that the sum fits.
+/// The cursor must be below `isize::MAX - BIAS` and `size + align - 1` at most `isize::MAX`, so that the sum fits.
 #[inline(always)]
-pub(crate) const fn place_value_ahead(ahead: usize, size: usize, align: usize) -> Block {
+pub(crate) const fn place_value_biased(biased: usize, size: usize, align: usize) -> Block {
     debug_assert!(align.is_power_of_two() && size % align == 0);
-    if align < AHEAD + 1 {
-        let start = (ahead - (AHEAD + 1 - align)) & align.wrapping_neg();
-        Block { start, end: (ahead + size) | (align - 1) }
+    if align < BIAS + 1 {
+        let start = (biased - (BIAS + 1 - align)) & align.wrapping_neg();
+        Block { start, end: (biased + size) | (align - 1) }
     } else {
-        place_layout_ahead(ahead, size, align)
+        place_layout_biased(biased, size, align)
     }
 }
 
 /// The limit of an arena's fast path is so many bytes below the end of what it has. The few values that would still have found
 /// room there take the slow path, which is exact.
-pub(crate) const RESERVE: usize = 128;
+pub(crate) const SLOW_MARGIN: usize = 128;
 
 /// What to compare with that limit before a value is placed: its end, or the cursor, which is known two operations earlier,
-/// where the value is so small that the reserve holds it and what aligns it. `ahead` and `end` are [`AHEAD`] of what they name.
+/// where the value is so small that the margin holds it and what aligns it. `biased` and `end` are [`BIAS`] above what they name.
 #[inline(always)]
-pub(crate) const fn reach(ahead: usize, end: usize, size: usize, align: usize) -> usize {
-    if size + align <= RESERVE { ahead } else { end }
+pub(crate) const fn reach(biased: usize, end: usize, size: usize, align: usize) -> usize {
+    if size + align <= SLOW_MARGIN { biased } else { end }
 }
 
-/// Places a block whose size need not be a multiple of its alignment. `ahead` and the end that is returned are [`AHEAD`] of
-/// what they name; otherwise as [`place_layout`].
+/// Places a block whose size need not be a multiple of its alignment. `biased` and the end that is returned are [`BIAS`]
+/// above what they name; otherwise as [`place_layout`].
 #[inline(always)]
-pub(crate) const fn place_layout_ahead(ahead: usize, size: usize, align: usize) -> Block {
+pub(crate) const fn place_layout_biased(biased: usize, size: usize, align: usize) -> Block {
     debug_assert!(align.is_power_of_two());
-    let start = (ahead + align - (AHEAD + 1)) & align.wrapping_neg();
-    Block { start, end: start + size + AHEAD }
+    let start = (biased + align - (BIAS + 1)) & align.wrapping_neg();
+    Block { start, end: start + size + BIAS }
 }
 
 #[cfg(test)]
@@ -99,10 +99,10 @@ mod tests {
                         );
                         let unlimited = slow(cursor, size, align, 1000).unwrap();
                         assert_eq!(place_layout(cursor, size, align), unlimited);
-                        let ahead = Block { end: unlimited.end + AHEAD, ..unlimited };
-                        assert_eq!(place_layout_ahead(cursor + AHEAD, size, align), ahead);
+                        let biased = Block { end: unlimited.end + BIAS, ..unlimited };
+                        assert_eq!(place_layout_biased(cursor + BIAS, size, align), biased);
                         if size % align == 0 {
-                            assert_eq!(place_value_ahead(cursor + AHEAD, size, align), ahead);
+                            assert_eq!(place_value_biased(cursor + BIAS, size, align), biased);
                         }
                     }
                 }
@@ -111,16 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_reach_ends_within_the_reserve() {
+    fn what_is_within_reach_ends_within_the_margin() {
         let exact = 1 << 12;
         for align in [1, 2, 4, 8, 16, 32, 64, 128] {
             for size in (0..200).step_by(align) {
                 for cursor in exact - 400..=exact {
-                    let Block { end, .. } = place_value_ahead(cursor + AHEAD, size, align);
-                    if reach(cursor + AHEAD, end, size, align) <= exact - RESERVE {
-                        assert!(end - AHEAD <= exact, "cursor {cursor} size {size} align {align}");
+                    let Block { end, .. } = place_value_biased(cursor + BIAS, size, align);
+                    if reach(cursor + BIAS, end, size, align) <= exact - SLOW_MARGIN {
+                        assert!(end - BIAS <= exact, "cursor {cursor} size {size} align {align}");
                     } else {
-                        let ample = size + align + RESERVE + AHEAD;
+                        let ample = size + align + SLOW_MARGIN + BIAS;
                         assert!(cursor + ample > exact, "refused: cursor {cursor} size {size} align {align}");
                     }
                 }
@@ -148,10 +148,13 @@ mod tests {
     fn the_unchecked_forms_hold_at_the_edge_of_their_contract() {
         let edge = isize::MAX as usize;
         assert_eq!(place_layout(edge, edge, 1), Block { start: edge, end: usize::MAX - 1 });
-        let ahead = edge - 1; // of a cursor seven lower
-        let block = Block { start: ahead - AHEAD, end: ahead + edge };
-        assert_eq!((place_value_ahead(ahead, edge, 1), place_layout_ahead(ahead, edge, 1)), (block, block));
-        let block = Block { start: 1 << 62, end: (1 << 63) + AHEAD };
-        assert_eq!(place_value_ahead((1 << 62) + AHEAD, 1 << 62, 1 << 62), block);
+        let biased = edge - 1; // of a cursor seven lower
+        let block = Block { start: biased - BIAS, end: biased + edge };
+        assert_eq!(
+            (place_value_biased(biased, edge, 1), place_layout_biased(biased, edge, 1)),
+            (block, block)
+        );
+        let block = Block { start: 1 << 62, end: (1 << 63) + BIAS };
+        assert_eq!(place_value_biased((1 << 62) + BIAS, 1 << 62, 1 << 62), block);
     }
 }

@@ -16,62 +16,82 @@ impl<T: Copy + PartialEq> Runs<T> {
         Self { usual: value, other: Vec::new() }
     }
 
-    pub(crate) fn usual(&self) -> T {
-        self.usual
-    }
-
     pub(crate) fn at(&self, index: usize) -> T {
         let place = self.other.partition_point(|(run, _)| run.end <= index);
         let run = self.other.get(place).filter(|(run, _)| run.contains(&index));
         run.map_or(self.usual, |&(_, value)| value)
     }
 
-    /// The runs that `range` consists of, in order, each with its value.
-    pub(crate) fn within(&self, range: Range<usize>) -> Vec<(Range<usize>, T)> {
-        let mut runs = Vec::new();
+    /// The runs that `range` consists of, in order, each with its value. Takes a time of order log n to begin, and no heap
+    /// memory: it is asked for where memory is taken back.
+    pub(crate) fn within(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, T)> {
+        let first = self.other.partition_point(|(run, _)| run.end <= range.start);
+        let mut others = self.other[first..].iter().peekable();
         let mut at = range.start;
-        for (run, value) in &self.other {
-            let run = run.start.max(range.start)..run.end.min(range.end);
-            if !run.is_empty() {
-                runs.push((at..run.start, self.usual));
-                at = run.end;
-                runs.push((run, *value));
+        std::iter::from_fn(move || {
+            if at >= range.end {
+                return None;
             }
-        }
-        runs.push((at..range.end, self.usual));
-        runs.retain(|(run, _)| !run.is_empty());
-        runs
+            let start = at;
+            let (end, value) = match others.peek() {
+                Some((run, value)) if run.start <= at => {
+                    others.next();
+                    (run.end, *value)
+                }
+                Some((run, _)) => (run.start, self.usual),
+                None => (range.end, self.usual),
+            };
+            at = end.min(range.end);
+            Some((start..at, value))
+        })
     }
 
-    /// Gives `range` a value. Neighbours with the same value become one run.
-    pub(crate) fn set(&mut self, range: Range<usize>, value: T) {
+    /// How many runs there may be after one more [change](Self::changed).
+    pub(crate) fn most_after_a_change(&self) -> usize {
+        self.other.len() + 2
+    }
+
+    /// The same with `range` at a value, neighbours with the same value being one run, in `room`, which is empty and has room
+    /// for [so many](Self::most_after_a_change): no heap memory is asked for.
+    pub(crate) fn changed(&self, range: Range<usize>, value: T, mut room: Vec<(Range<usize>, T)>) -> Self {
+        debug_assert!(room.is_empty() && room.capacity() >= self.most_after_a_change());
         if range.is_empty() {
-            return;
+            room.extend_from_slice(&self.other);
+            return Self { usual: self.usual, other: room };
         }
         // The runs that overlap or touch the range.
         let first = self.other.partition_point(|(run, _)| run.end < range.start);
         let last = self.other.partition_point(|(run, _)| run.start <= range.end);
         let mut whole = range.clone();
-        let mut kept = Vec::new();
+        let (mut before, mut after) = (None, None);
         for (run, old) in &self.other[first..last] {
             if *old == value {
                 whole = whole.start.min(run.start)..whole.end.max(run.end);
-            } else {
-                kept.push((run.start..run.end.min(range.start), *old));
-                kept.push((run.start.max(range.end)..run.end, *old));
+                continue;
+            }
+            // Only the first can begin before the range, and only the last end after it.
+            if run.start < range.start {
+                before = Some((run.start..run.end.min(range.start), *old));
+            }
+            if run.end > range.end {
+                after = Some((run.start.max(range.end)..run.end, *old));
             }
         }
-        if value != self.usual {
-            kept.push((whole, value));
-        }
-        kept.retain(|(run, _)| !run.is_empty());
-        kept.sort_unstable_by_key(|(run, _)| run.start);
-        self.other.splice(first..last, kept);
+        room.extend_from_slice(&self.other[..first]);
+        room.extend(before);
+        room.extend((value != self.usual).then_some((whole, value)));
+        room.extend(after);
+        room.extend_from_slice(&self.other[last..]);
+        Self { usual: self.usual, other: room }
     }
 
-    /// Gives `range` the usual value.
-    pub(crate) fn clear(&mut self, range: Range<usize>) {
-        self.set(range, self.usual);
+    /// Gives everything from `start` on the usual value.
+    pub(crate) fn clear_from(&mut self, start: usize) {
+        let kept = self.other.partition_point(|(run, _)| run.start < start);
+        self.other.truncate(kept);
+        if let Some((run, _)) = self.other.last_mut() {
+            run.end = run.end.min(start);
+        }
     }
 }
 
@@ -80,6 +100,12 @@ mod tests {
     use super::*;
 
     const LENGTH: usize = 5;
+
+    impl<T: Copy + PartialEq> Runs<T> {
+        fn set(&mut self, range: Range<usize>, value: T) {
+            *self = self.changed(range, value, Vec::with_capacity(self.most_after_a_change()));
+        }
+    }
 
     fn ranges() -> impl Iterator<Item = Range<usize>> + Clone {
         (0..=LENGTH).flat_map(|start| (start..=LENGTH).map(move |end| start..end))
@@ -118,7 +144,7 @@ mod tests {
                 runs.set(first.clone(), 1);
                 runs.set(second.clone(), 2);
                 for asked in ranges() {
-                    let within = runs.within(asked.clone());
+                    let within: Vec<_> = runs.within(asked.clone()).collect();
                     assert!(within.iter().all(|(run, _)| !run.is_empty()));
                     let covered: Vec<(usize, u8)> = within
                         .into_iter()
@@ -145,13 +171,48 @@ mod tests {
     fn clearing_brings_the_usual_value_back() {
         let mut runs = Runs::everywhere('u');
         runs.set(2..8, 'x');
-        runs.clear(4..6);
+        runs.set(4..6, 'u');
         assert_eq!((0..10).map(|index| runs.at(index)).collect::<String>(), "uuxxuuxxuu");
-        runs.clear(0..0);
-        runs.clear(3..3);
-        assert_eq!(runs.within(0..10).len(), 5);
-        runs.clear(0..10);
+        runs.set(0..0, 'u');
+        runs.set(3..3, 'u');
+        assert_eq!(runs.within(0..10).count(), 5);
+        runs.set(0..10, 'u');
         assert!(runs.other.is_empty());
-        assert_eq!(runs.usual(), 'u');
+        assert_eq!(runs.at(100), 'u');
+    }
+
+    #[test]
+    fn clearing_from_an_index_on_leaves_what_is_below() {
+        for first in ranges() {
+            for second in ranges() {
+                for start in 0..=LENGTH {
+                    let mut runs = Runs::everywhere(0);
+                    runs.set(first.clone(), 1);
+                    runs.set(second.clone(), 2);
+                    let expected: Vec<u8> =
+                        (0..LENGTH).map(|index| if index < start { runs.at(index) } else { 0 }).collect();
+                    runs.clear_from(start);
+                    assert_eq!((0..LENGTH).map(|index| runs.at(index)).collect::<Vec<u8>>(), expected);
+                    assert!(runs.other.iter().all(|(run, _)| !run.is_empty()));
+                }
+            }
+        }
+    }
+
+    /// Where memory is taken back nothing may ask the heap for any.
+    #[test]
+    fn a_change_uses_the_room_that_it_is_given() {
+        for first in ranges() {
+            for second in ranges() {
+                for third in ranges() {
+                    let mut runs = Runs::everywhere(0);
+                    runs.set(first.clone(), 1);
+                    runs.set(second.clone(), 2);
+                    let room = Vec::with_capacity(runs.most_after_a_change());
+                    let place = room.as_ptr();
+                    assert_eq!(runs.changed(third.clone(), 3, room).other.as_ptr(), place);
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::error::{Error, granted};
+use crate::error::{Error, unwrap_or_panic};
 use crate::protection::Protection;
 use crate::seal::sealed::Sealed;
 
@@ -49,7 +49,7 @@ impl Sealed {
     #[track_caller]
     pub unsafe fn function<F: Copy>(&self, offset: usize) -> Function<'_, F> {
         // SAFETY: the caller's promise.
-        granted(unsafe { self.try_function(offset) })
+        unwrap_or_panic(unsafe { self.try_function(offset) })
     }
 
     /// [`function`](Self::function) that returns the error.

@@ -123,7 +123,8 @@ impl Mallocator {
     ///
     /// # Errors
     /// [`Error::SealWritable`] for a protection that allows writing, also behind a [`GUARD`](Protection::GUARD);
-    /// [`Error::InvalidProtection`] and [`Error::Unsupported`]; [`Error::Os`] when the system refuses. The error
+    /// [`Error::InvalidProtection`] and [`Error::Unsupported`]; [`Error::NotItsOwn`] where the memory came in a
+    /// [box](Self::from_box) or was [lent](Self::from_raw_parts); [`Error::Os`] when the system refuses. The error
     /// [gives the arena back](SealError::into_parts) as it was; one whose pages could be neither changed nor changed back
     /// counts as [`Protection::NO_ACCESS`] and refuses to be written.
     ///
@@ -156,6 +157,9 @@ impl Mallocator {
     pub(crate) fn seal_pages(&self, protection: Protection) -> Result<(), Error> {
         if protection.intersects(Protection::WRITE_ALONE) {
             return Err(Error::SealWritable { protection });
+        }
+        if !self.is_its_own() {
+            return Err(Error::NotItsOwn { call: "seal" });
         }
         self.forget_views();
         // SAFETY: the owner is sealed as a whole: nobody is left who would write, and reading is checked from here on.

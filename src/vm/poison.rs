@@ -17,7 +17,7 @@ const ZONE: usize = 16;
 const UNIT: usize = 8;
 
 /// Size and alignment of the room that a layout takes, where there is room.
-pub(crate) const fn spaced(size: usize, align: usize) -> (usize, usize) {
+pub(crate) const fn with_red_zone(size: usize, align: usize) -> (usize, usize) {
     if ON { (size + ZONE, if align < UNIT { UNIT } else { align }) } else { (size, align) }
 }
 

@@ -6,15 +6,21 @@ use crate::error::Error;
 use crate::os::{self, OsError};
 use crate::protection::Protection;
 use crate::pure::runs::Runs;
-use crate::vm::reservation::{Region, check};
+use crate::vm::reservation::{Reservation, check};
 
-impl Region {
+/// What a change of protections leaves over. It has heap memory, and is dropped last of all: whoever gives that memory back may
+/// use the arena.
+#[derive(Debug, Default)]
+#[must_use = "to be dropped once the arena is as it is to be"]
+pub(crate) struct Leftover(Option<Runs<Protection>>);
+
+impl Reservation {
     /// Changes the protection of every page that has a byte of `range`, given as offsets, and says what the first of
-    /// them had. Pages not yet committed are committed first, except when `range` is the whole region: then they get
-    /// `protection` once they are.
+    /// them had. Pages not yet committed are committed first, except when `range` is the whole range: then they get
+    /// `protection` once they are. `before_the_change` is called when all heap memory has been asked for.
     ///
-    /// When the system refuses half way, what was changed is changed back; when it refuses that too, the region counts
-    /// as `NO_ACCESS` from then on.
+    /// When the system refuses half way, what was changed is changed back; when it refuses that too, the range is
+    /// [torn](Self::torn).
     ///
     /// # Safety
     /// No live reference into the pages loses what it needs, now or at a later access.
@@ -22,6 +28,8 @@ impl Region {
         &self,
         range: Range<usize>,
         protection: Protection,
+        leftover: &mut Leftover,
+        before_the_change: impl FnOnce(),
     ) -> Result<Protection, Error> {
         check(protection)?;
         self.is_here()?;
@@ -34,32 +42,57 @@ impl Region {
             return Err(Error::RangePastEnd { end, size: self.size });
         }
         let page = self.steps.page;
-        let before = self.protections.borrow().at(start);
+        let before =
+            self.torn.get().map_or_else(|| self.protections.borrow().at(start), |_| Protection::NO_ACCESS);
         if start == end {
             return Ok(before);
         }
         let whole = start == 0 && end == self.size;
         let start = start / page * page;
+        let end = if whole { self.size } else { end.next_multiple_of(page) };
+        let changed =
+            if whole { Runs::everywhere(protection) } else { self.with_change(start..end, protection)? };
+        before_the_change();
+        let outcome = self.change_pages(start..end, whole, protection);
+        leftover.0 = Some(match outcome {
+            Ok(()) => self.protections.replace(changed),
+            Err(_) => changed,
+        });
+        if outcome.is_ok() && whole {
+            self.protection.set(protection);
+            self.torn.set(None);
+        }
+        Ok(outcome.map(|()| before)?)
+    }
+
+    /// The protections as they will be. Nobody has borrowed them while the heap is asked for memory.
+    fn with_change(&self, range: Range<usize>, protection: Protection) -> Result<Runs<Protection>, Error> {
+        loop {
+            let wanted = self.protections.borrow().most_after_a_change();
+            let mut room = Vec::new();
+            room.try_reserve_exact(wanted)
+                .map_err(|_| Error::Heap { size: wanted * size_of::<(Range<usize>, Protection)>() })?;
+            let now = self.protections.borrow();
+            // Whoever gave the memory may have changed more.
+            if now.most_after_a_change() <= room.capacity() {
+                return Ok(now.changed(range, protection, room));
+            }
+        }
+    }
+
+    fn change_pages(&self, pages: Range<usize>, whole: bool, protection: Protection) -> Result<(), OsError> {
         let end = if whole {
             self.committed.get()
         } else {
-            let end = end.next_multiple_of(page);
-            self.commit(end)?;
-            end
+            self.commit(pages.end)?;
+            pages.end
         };
-        if start < end {
-            // SAFETY: the range lies in the committed prefix; the rest is the caller's promise.
-            if let Err(refusal) = unsafe { self.set_pages(start..end, protection) } {
-                self.restore(start..end);
-                return Err(refusal.into());
-            }
+        if pages.start < end {
+            // SAFETY: the range lies in the committed prefix; the rest is the promise of who called `protect`.
+            unsafe { self.set_pages(pages.start..end, protection) }
+                .inspect_err(|&refusal| self.restore(pages.start..end, refusal))?;
         }
-        if whole {
-            self.protections.replace(Runs::everywhere(protection));
-        } else {
-            self.protections.borrow_mut().set(start..end, protection);
-        }
-        Ok(before)
+        Ok(())
     }
 
     /// # Safety
@@ -82,16 +115,18 @@ impl Region {
     }
 
     /// After a failure that may have changed some of `pages`.
-    pub(super) fn restore(&self, pages: Range<usize>) {
-        let runs = self.protections.borrow().within(pages);
-        let mut torn = false;
-        // Each run, also behind one that is refused.
-        for (run, protection) in runs {
-            // SAFETY: the range lies in the committed prefix and gets what it had.
-            torn |= unsafe { os::protect(self.at(run.start), run.len(), protection) }.is_err();
+    pub(super) fn restore(&self, pages: Range<usize>, refusal: OsError) {
+        // What they had is not known, so that giving them that would take from live data what it has.
+        if self.torn.get().is_some() {
+            return;
         }
-        if torn {
-            self.protections.replace(Runs::everywhere(Protection::NO_ACCESS));
+        // Each run, also after one that is refused.
+        for (run, protection) in self.protections.borrow().within(pages) {
+            // SAFETY: the range lies in the committed prefix and gets what it had.
+            if unsafe { os::protect(self.at(run.start), run.len(), protection) }.is_err() {
+                self.torn.set(Some(refusal));
+                self.protection.set(Protection::NO_ACCESS);
+            }
         }
     }
 }

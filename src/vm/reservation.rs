@@ -10,7 +10,6 @@ use crate::os::{self, OsError};
 use crate::protection::Protection;
 use crate::pure::plan::{self, Huge, Steps};
 use crate::pure::runs::Runs;
-use crate::vm::clean::Clean;
 use crate::vm::options::{HugePages, OnFork, Options, Placement};
 use crate::vm::place::{nonzero, reserve_near_at_once, reserve_placed};
 use crate::vm::poison;
@@ -24,17 +23,11 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(20);
 ///
 /// When a call is refused, the region is as it was.
 #[derive(Debug)]
-pub(crate) struct Region {
+pub(crate) struct Reservation {
     pub(super) base: NonNull<u8>,
     /// In bytes, whole pages, the page behind the range not counted.
     pub(super) size: usize,
     pub(super) committed: Cell<usize>,
-    /// The highest address that may have been written since the range was last taken, where it is above every cursor.
-    pub(super) high: Cell<usize>,
-    /// A cursor that is lowered from there, or from below, changes nothing: at most `high`, and 0 where something is always done.
-    pub(super) quiet: Cell<usize>,
-    /// As far may have been written before: from there, and from `high`, on memory is zero.
-    pub(super) dirt: Cell<usize>,
     /// The size that was asked for.
     pub(super) asked: usize,
     /// Whether the next arena of the size may have the range, as nothing sets it apart from others.
@@ -49,7 +42,11 @@ pub(crate) struct Region {
     pub(super) before: usize,
     /// The bytes reserved, with those before the range and the page behind it.
     pub(super) total: usize,
-    pub(super) clean: Clean,
+    /// Why pages may have a protection that nobody asked for: a change was refused half way, and taking it back too. Until
+    /// all of the range is given a protection, it counts as inaccessible, and no page of it is touched or changed.
+    pub(super) torn: Cell<Option<OsError>>,
+    /// What pages get when they are committed, and have unless it was changed since; of a torn range none.
+    pub(super) protection: Cell<Protection>,
     /// The last refusal to make bytes zero that were taken back, or to lock them again.
     pub(super) refused: Cell<Option<OsError>>,
     /// The process that has the range, where one that was forked off it has not.
@@ -57,7 +54,7 @@ pub(crate) struct Region {
     pub(super) released: bool,
 }
 
-impl Region {
+impl Reservation {
     /// Reserves what `options` say, their size rounded up to pages, and commits the first step, so that what the system
     /// refuses about the protection is refused here.
     pub(crate) fn reserve(options: Options) -> Result<Self, Error> {
@@ -145,9 +142,6 @@ impl Region {
             base,
             size,
             committed: Cell::new(0),
-            high: Cell::new(base.addr().get()),
-            quiet: Cell::new(0),
-            dirt: Cell::new(base.addr().get()),
             asked: options.size,
             plain: Cell::new(options.are_plain()),
             steps,
@@ -155,7 +149,8 @@ impl Region {
             protections: RefCell::new(Runs::everywhere(options.protection)),
             before: Self::before(&options),
             total,
-            clean: options.clean(),
+            torn: Cell::new(None),
+            protection: Cell::new(options.protection),
             refused: Cell::new(None),
             process: (options.on_fork == OnFork::Omit).then(std::process::id),
             options,
@@ -209,16 +204,6 @@ impl Region {
         self.size
     }
 
-    /// The size that was asked for, and that an arena must ask for to get this range again.
-    pub(crate) const fn asked(&self) -> usize {
-        self.asked
-    }
-
-    /// `size` was asked for before, and refused.
-    pub(crate) fn set_asked(&mut self, size: usize) {
-        self.asked = size;
-    }
-
     pub(crate) const fn options(&self) -> &Options {
         &self.options
     }
@@ -244,7 +229,7 @@ impl Region {
 
     /// What pages get when they are committed, and have unless it was changed since.
     pub(crate) fn protection(&self) -> Protection {
-        self.protections.borrow().usual()
+        self.protection.get()
     }
 
     /// The address of the first byte behind the range.
@@ -288,7 +273,8 @@ impl Region {
     fn ask_for_huge_pages(&self, huge: Huge) {
         if self.advised.get().is_none() {
             // SAFETY: the range is the region's.
-            let outcome = unsafe { os::advise_huge(self.at(huge.from), self.total - huge.from) };
+            let outcome =
+                unsafe { os::advise_huge(self.at(huge.from), self.total - self.before - huge.from) };
             self.advised.set(Some(outcome));
         }
     }
@@ -333,11 +319,7 @@ impl Region {
             // SAFETY: the range is in the committed prefix; the caller promises that it is not used.
             unsafe { self.decommit_pages(kept, committed) }?;
             self.committed.set(kept);
-            let clean = self.base.addr().get() + kept;
-            self.high.set(self.high.get().min(clean));
-            self.quiet.set(0);
-            self.dirt.set(self.dirt.get().min(clean));
-            self.protections.borrow_mut().clear(kept..committed);
+            self.protections.borrow_mut().clear_from(kept);
         }
         Ok(())
     }
@@ -360,55 +342,20 @@ impl Region {
         outcome
     }
 
-    /// Makes the range one that a thread may keep for the next arena: at most [`KEPT`](Self::KEPT) bytes of it stay in
-    /// memory, not counted what the system can take whenever it wants it.
-    ///
-    /// # Safety
-    /// Nothing in the region is used again before it is handed out again.
-    pub(crate) unsafe fn shed(&self) -> Result<(), OsError> {
-        let touched = self.high.get() - self.base.addr().get();
-        let Some(huge) = self.steps.huge else {
-            // SAFETY: the caller's.
-            return unsafe { self.decommit(Self::KEPT) };
-        };
-        if touched <= huge.from {
-            return Ok(());
-        }
-        // The first huge page is dear to get and cheap to hand back for a while.
-        let kept = self.committed.get().min(huge.from + huge.page);
-        // SAFETY: the caller's.
-        unsafe {
-            self.decommit(kept)?;
-            os::discard(self.at(huge.from), kept - huge.from)
-        }
-    }
-
-    /// How many bytes of a range that a thread keeps may stay in memory.
-    const KEPT: usize = 1 << 20;
-
-    /// Whether so little of the range is in memory that a thread may keep it as it is.
-    #[inline]
-    pub(crate) fn is_light(&self) -> bool {
-        self.high.get() - self.base.addr().get() <= self.steps.huge.map_or(Self::KEPT, |huge| huge.from)
-    }
-
-    /// Whether a thread may keep the range for the next arena.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.plain.get()
-    }
-
-    /// Gives the range back. After a refusal it is tried once more, as on drop. A refusal that was only noted is told here, as
+    /// Gives the range back. After a refusal it is tried once more, on drop. A refusal that was only noted is told here, as
     /// nobody can ask any more.
-    pub(crate) fn release(mut self) -> Result<(), OsError> {
+    pub(crate) fn release(&mut self) -> Result<(), OsError> {
         self.release_once()?;
         self.refused.get().map_or(Ok(()), Err)
     }
 
+    /// Whether the range is no longer there.
+    pub(crate) const fn is_released(&self) -> bool {
+        self.released
+    }
+
     fn release_once(&mut self) -> Result<(), OsError> {
         if self.is_here().is_ok() {
-            if self.clean == Clean::Zero {
-                self.clean_up(self.base.addr().get(), self.high());
-            }
             // SAFETY: the region owns the reservation, and nothing of it is used any more.
             unsafe { os::release(self.start(), self.total) }?;
             poison::forget(self.base, self.committed.get());
@@ -425,7 +372,7 @@ impl Region {
     }
 }
 
-impl Drop for Region {
+impl Drop for Reservation {
     /// Nobody can be told of a refusal here, so the memory at least is given back, and the address space tried again.
     fn drop(&mut self) {
         if !self.released && self.release_once().is_err() {
