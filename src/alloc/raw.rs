@@ -1,7 +1,7 @@
 //! Memory by size and alignment.
 
-use std::alloc::Layout;
-use std::ptr::NonNull;
+use core::alloc::Layout;
+use core::ptr::NonNull;
 
 use crate::arena::Mallocator;
 use crate::error::Error;

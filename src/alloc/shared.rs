@@ -1,10 +1,11 @@
 //! Every typed method of a [`Mallocator`](crate::Mallocator), for threads that share an arena: one list. Each row is carried out
 //! by the method of that name on a [share](SyncMallocator::local) that takes just what it needs.
 
+use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 
 use allocator_api2::boxed::Box;
 

@@ -1,9 +1,9 @@
 //! Slices.
 
-use std::alloc::Layout;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
-use std::slice;
+use core::alloc::Layout;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::slice;
 
 use crate::alloc::slice_builder::SliceBuilder;
 use crate::arena::Mallocator;

@@ -1,7 +1,7 @@
 //! What can be read of an arena: where it is, how large, how full, and the bytes in it.
 
-use std::fmt;
-use std::ptr::NonNull;
+use core::fmt;
+use core::ptr::NonNull;
 
 use crate::arena::Mallocator;
 use crate::protection::Protection;
@@ -155,7 +155,7 @@ impl Mallocator {
         // With what lies between.
         poison::show(self.base(), self.used());
         // SAFETY: the range lies in the committed prefix of the region; the rest is the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.base().as_ptr(), self.used()) }
+        unsafe { core::slice::from_raw_parts(self.base().as_ptr(), self.used()) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can be asked of a range.
 
+use std::sync::Arc;
+
 use crate::protection::Protection;
 use crate::vm::clean::Clean;
 
@@ -84,8 +86,8 @@ pub enum OnFork {
     Omit,
 }
 
-/// What to reserve, and how.
-#[derive(Clone, Debug)]
+/// What to reserve, and how. A clone asks the heap for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question with two answers")]
 pub(crate) struct Options {
     pub(crate) size: usize,
@@ -104,7 +106,7 @@ pub(crate) struct Options {
     pub(crate) zero_on_release: bool,
     /// Whether bytes that are taken back become a pattern.
     pub(crate) debug_fill: bool,
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Option<Arc<str>>,
 }
 
 impl Options {
@@ -127,17 +129,7 @@ impl Options {
 
     /// Whether nothing but the size was chosen, so that any range of the size will do.
     pub(crate) fn are_plain(&self) -> bool {
-        self.reuse
-            && self.protection == Protection::READ_WRITE
-            && self.placement == Placement::Anywhere
-            && self.huge_pages == HugePages::Transparent
-            && self.name.is_none()
-            && !self.guard_pages
-            && !self.lock
-            && !self.exclude_from_dumps
-            && self.on_fork == OnFork::Copy
-            && !self.zero_on_release
-            && self.debug_fill == Self::DEBUG_FILL
+        *self == Self::new(self.size)
     }
 
     /// What is done about mistakes where nobody asked.
