@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks the platforms that are not at hand: the library compiles for macOS, FreeBSD and Android, says clearly that it
-# cannot for others, and its tests pass on aarch64 Linux, under qemu. std is built from source by Debian's Rust.
+# Checks the platforms that are not at hand: the library compiles for macOS, FreeBSD and Android, and as the template of a
+# new platform; it says clearly that it cannot for others, and its tests pass on aarch64 Linux, under qemu. std is built
+# from source by Debian's Rust.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/debian.sh
@@ -14,6 +15,9 @@ for target in aarch64-apple-darwin x86_64-unknown-freebsd aarch64-linux-android;
     $cargo check --quiet -Zbuild-std --target $target --lib
     rm -r "target/platforms/$target"
 done
+
+echo "== the template"
+RUSTFLAGS="--cfg mallocator_template -D warnings" $cargo check --quiet --lib
 
 # Neither Unix nor Windows; and Unix with 32 bits: one error each, and it says why.
 for refusal in "wasm32-unknown-unknown 64-bit target" "wasm64-unknown-unknown Unix and Windows only" \

@@ -37,18 +37,26 @@ use crate::protection::Protection;
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("mallocator needs a 64-bit target: it reserves more address space than a smaller one has");
 
+mod absent;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
 pub(crate) mod faulty;
-#[cfg(unix)]
+
+#[cfg(not(any(unix, windows, mallocator_template)))]
+compile_error!(
+    "mallocator reserves virtual memory, and knows how on Unix and Windows only; \
+     CONTRIBUTING.md says how to add a platform"
+);
+
+#[cfg(any(mallocator_template, not(any(unix, windows))))]
+#[path = "os/template.rs"]
+mod platform;
+#[cfg(all(unix, not(mallocator_template)))]
 #[path = "os/unix.rs"]
 mod platform;
-#[cfg(windows)]
+#[cfg(all(windows, not(mallocator_template)))]
 #[path = "os/windows.rs"]
-mod platform;
-#[cfg(not(any(unix, windows)))]
-#[path = "os/unsupported.rs"]
 mod platform;
 
 /// What was asked of the system. The platform knows the name of the function behind it.

@@ -28,9 +28,27 @@ const AT: MapFlags = RESERVE.union(NO_REPLACE);
 #[path = "huge.rs"]
 mod huge;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) use huge::{
-    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice, reserve_huge,
+#[path = "secret.rs"]
+mod secret;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) use self::{
+    huge::{
+        advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice,
+        reserve_huge,
+    },
+    secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork},
 };
+
+// Elsewhere there is nothing of the kind, or nothing that can be asked for.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) use super::absent::{
+    HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps, huge_page,
+    omit_on_fork, on_huge_pages, reserve_for_advice, reserve_huge, wipe_on_fork,
+};
+
+// A hint is for one address, not for a range of them; memory is found at the first touch, not at the commit, so that
+// waiting changes nothing.
+pub(super) use super::absent::{CAN_RESERVE_WITHIN, may_pass, reserve_within};
 
 pub(super) const COMMIT_IS_CHARGED: bool = false;
 
@@ -42,8 +60,7 @@ pub(super) const TAKEN: i32 = Errno::EXIST.raw_os_error();
 pub(super) const OMITTED: i32 = Errno::NOMEM.raw_os_error();
 
 /// What an unknown request is answered with.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const UNKNOWN: i32 = Errno::NOTSUP.raw_os_error();
+pub(super) const UNKNOWN: i32 = Errno::NOTSUP.raw_os_error();
 
 #[cfg(test)]
 pub(super) const OUT_OF_MEMORY: i32 = Errno::NOMEM.raw_os_error();
@@ -107,11 +124,6 @@ pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
     }
 }
 
-/// Memory is found at the first touch, not at the commit: waiting changes nothing.
-pub(super) const fn may_pass(_code: i32) -> bool {
-    false
-}
-
 pub(super) fn page_size() -> usize {
     rustix::param::page_size()
 }
@@ -156,13 +168,6 @@ pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u
         return Err(refused(Errno::EXIST));
     }
     Ok(start)
-}
-
-/// A hint is for one address, not for a range of them: places are tried one after the other.
-pub(super) const CAN_RESERVE_WITHIN: bool = false;
-
-pub(super) const fn reserve_within(_: usize, _: usize, _: usize) -> Option<NonNull<u8>> {
-    None
 }
 
 fn prot_flags(protection: Protection) -> MprotectFlags {
@@ -226,54 +231,6 @@ pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsErr
     unsafe { mm::madvise(start.as_ptr().cast(), len, DISCARD) }
         .map_err(|errno| OsError::new(Call::Discard, len, errno.raw_os_error()))
 }
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-#[path = "secret.rs"]
-mod secret;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-#[path = "no_secret.rs"]
-mod secret;
-pub(super) use secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork};
-
-/// Elsewhere there are none, or none that can be asked for.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod no_huge {
-    use super::{Call, Errno, NonNull, NonZeroUsize, OsError, Protection};
-
-    fn none<T>(call: Call, len: usize) -> Result<T, OsError> {
-        Err(OsError::new(call, len, Errno::NOTSUP.raw_os_error()))
-    }
-    pub(in crate::os) const fn huge_page() -> Option<usize> {
-        None
-    }
-    pub(in crate::os) const fn advised_huge_page() -> Option<usize> {
-        None
-    }
-    pub(in crate::os) unsafe fn advise_huge(_: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        none(Call::AdviseHuge, len)
-    }
-    pub(in crate::os) const unsafe fn advise_small(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
-        Ok(())
-    }
-    pub(in crate::os) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, OsError> {
-        super::reserve(size, None)
-    }
-    pub(in crate::os) const fn on_huge_pages(_: NonNull<u8>, _: usize) -> Option<usize> {
-        None
-    }
-    pub(in crate::os) fn reserve_huge(
-        size: usize,
-        _: Option<NonZeroUsize>,
-        _: usize,
-        _: Protection,
-    ) -> Result<NonNull<u8>, OsError> {
-        none(Call::ReserveHuge, size)
-    }
-}
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) use no_huge::{
-    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice, reserve_huge,
-};
 
 pub(super) unsafe fn protect(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
     // SAFETY: the caller's.
