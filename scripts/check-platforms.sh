@@ -46,6 +46,9 @@ not_under_qemu=(
     # It does not pass on what it is told of dumps and forks.
     memory_is_left_out_of_dumps_from_end_to_end
     a_forked_process_finds_what_the_option_says
+    # It places mappings itself, and leaves no gap below a stack.
+    nothing_is_placed_right_below_a_stack
+    near_a_stack_is_not_in_its_way
     # It gives ordinary pages for huge ones, and the pool stays as it is.
     required_ones_come_from_the_pool_and_go_back_to_it
     # It starts cargo for this system, not for the guest.

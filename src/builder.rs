@@ -114,9 +114,9 @@ impl Builder {
     /// Windows finds a place by itself (`VirtualAlloc2` with address requirements, since version 1803 of Windows 10). Elsewhere
     /// up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows); fewer where the system
     /// refuses one after the other for another reason than that it is taken. Stay away from the stack: memory reserved in the
-    /// range that it grows into ends its growth.
+    /// range that it grows into ends its growth. What Linux keeps free right below it, 1 MiB, stays so.
     /// refuses one after the other for another reason than that it is taken. Stay away from the stack: memory reserved in the
-    /// range that it grows into ends its growth.
+    /// range that it grows into ends its growth. What Linux keeps free right below it, 1 MiB, stays so.
     ///
     /// ```
     /// use mallocator::Mallocator;

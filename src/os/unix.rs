@@ -154,20 +154,41 @@ pub(super) fn unsupported(protection: Protection) -> Option<&'static str> {
     None
 }
 
+/// A hint is honoured only where a mapping would be put without one: not within the gap (1 MiB with pages of 4 KiB) that the
+/// kernel keeps free below a stack, as frames larger than a page may step over less. `MAP_FIXED_NOREPLACE` does not heed the
+/// gap (<https://man7.org/linux/man-pages/man2/mmap.2.html>, under `MAP_GROWSDOWN`), but tells what is taken from what is too
+/// low or too high, and at no cost where places are tried one after the other: so it is asked first, and the hint decides.
 pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError> {
-    let address = at.map_or(0, NonZeroUsize::get);
+    let Some(at) = at else { return map(size, 0, RESERVE) };
+    if !NO_REPLACE.is_empty() {
+        unmap_new(map_at(size, at, AT)?, size)?;
+    }
+    map_at(size, at, RESERVE)
+}
+
+/// At `at`, or refused as taken.
+fn map_at(size: usize, at: NonZeroUsize, flags: MapFlags) -> Result<NonNull<u8>, OsError> {
+    let start = map(size, at.get(), flags)?;
+    if start.addr() == at {
+        return Ok(start);
+    }
+    unmap_new(start, size)?;
+    Err(OsError::new(Call::Reserve, size, TAKEN))
+}
+
+fn map(size: usize, address: usize, flags: MapFlags) -> Result<NonNull<u8>, OsError> {
     let refused = |errno: Errno| OsError::new(Call::Reserve, size, errno.raw_os_error());
-    let flags = if at.is_some() { AT } else { RESERVE };
     let hint = ptr::without_provenance_mut(address);
     // SAFETY: a new mapping; no flag that replaces one is set.
     let start = unsafe { mm::mmap_anonymous(hint, size, ProtFlags::empty(), flags) }.map_err(refused)?;
-    let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| refused(Errno::NOMEM))?;
-    if at.is_some_and(|at| start.addr() != at) {
-        // SAFETY: the mapping was made above and nobody knows of it.
-        unsafe { mm::munmap(start.as_ptr().cast(), size) }.map_err(refused)?;
-        return Err(refused(Errno::EXIST));
-    }
-    Ok(start)
+    NonNull::new(start.cast::<u8>()).ok_or_else(|| refused(Errno::NOMEM))
+}
+
+/// Takes back what [`map`] made.
+fn unmap_new(start: NonNull<u8>, size: usize) -> Result<(), OsError> {
+    // SAFETY: the mapping was just made, and nobody knows of it.
+    unsafe { mm::munmap(start.as_ptr().cast(), size) }
+        .map_err(|errno| OsError::new(Call::Reserve, size, errno.raw_os_error()))
 }
 
 fn prot_flags(protection: Protection) -> MprotectFlags {
