@@ -401,6 +401,14 @@ pub(crate) unsafe fn omit_on_fork(start: NonNull<u8>, len: usize) -> Result<(), 
     unsafe { platform::omit_on_fork(start, len) }
 }
 
+/// A number that this process shares with none that it was forked off, and with none that is forked off it. It asks the system
+/// for a page the first time, and then for nothing; it does not wait, so a process that is forked off meanwhile can ask too.
+///
+/// Where the system cannot say, it is the process's number, which may come again.
+pub(crate) fn lineage() -> u64 {
+    platform::lineage()
+}
+
 /// What is said of a range that this process does not have, as it was [left out of it](omit_on_fork).
 pub(crate) const fn omitted(len: usize) -> OsError {
     OsError::new(Call::Commit, len, platform::OMITTED)

@@ -13,8 +13,8 @@ use crate::protection::Protection;
 // What the system does not have stays taken from here; what it has takes the place of its name in this list.
 pub(super) use super::absent::{
     CAN_RESERVE_WITHIN, HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps,
-    huge_page, may_pass, omit_on_fork, on_huge_pages, reserve_for_advice, reserve_huge, reserve_within,
-    wipe_on_fork,
+    huge_page, lineage, may_pass, omit_on_fork, on_huge_pages, reserve_for_advice, reserve_huge,
+    reserve_within, wipe_on_fork,
 };
 
 /// The system's code for an address that is taken.

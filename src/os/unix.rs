@@ -28,6 +28,9 @@ const AT: MapFlags = RESERVE.union(NO_REPLACE);
 #[path = "huge.rs"]
 mod huge;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "lineage.rs"]
+mod lineage;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "secret.rs"]
 mod secret;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -36,13 +39,14 @@ pub(super) use self::{
         advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice,
         reserve_huge,
     },
+    lineage::lineage,
     secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork},
 };
 
 // Elsewhere there is nothing of the kind, or nothing that can be asked for.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) use super::absent::{
-    HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps, huge_page,
+    HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps, huge_page, lineage,
     omit_on_fork, on_huge_pages, reserve_for_advice, reserve_huge, wipe_on_fork,
 };
 

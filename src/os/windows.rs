@@ -42,8 +42,8 @@ pub(super) const UNKNOWN: i32 = ERROR_NOT_SUPPORTED as i32;
 
 // Windows takes no advice: nothing but `MEM_LARGE_PAGES` puts anything on huge pages, and nothing keeps memory out of dumps.
 pub(super) use super::absent::{
-    HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps, omit_on_fork,
-    on_huge_pages, reserve_for_advice, wipe_on_fork,
+    HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps, lineage,
+    omit_on_fork, on_huge_pages, reserve_for_advice, wipe_on_fork,
 };
 
 #[cfg(test)]

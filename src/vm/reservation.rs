@@ -52,8 +52,8 @@ pub(crate) struct Region {
     pub(super) clean: Clean,
     /// The last refusal to make bytes zero that were taken back, or to lock them again.
     pub(super) refused: Cell<Option<OsError>>,
-    /// The process that has the range, where one that was forked off it has not.
-    pub(super) process: Option<u32>,
+    /// The [`lineage`](os::lineage) of the process that has the range, where one that was forked off it has not.
+    pub(super) lineage: Option<u64>,
     pub(super) released: bool,
 }
 
@@ -157,7 +157,7 @@ impl Region {
             total,
             clean: options.clean(),
             refused: Cell::new(None),
-            process: (options.on_fork == OnFork::Omit).then(std::process::id),
+            lineage: (options.on_fork == OnFork::Omit).then(os::lineage),
             options,
             released: false,
         };
@@ -192,7 +192,7 @@ impl Region {
 
     /// Whether this process has the range: one that was forked off may not.
     pub(super) fn is_here(&self) -> Result<(), OsError> {
-        let here = self.process.is_none_or(|process| process == std::process::id());
+        let here = self.lineage.is_none_or(|lineage| lineage == os::lineage());
         if here { Ok(()) } else { Err(os::omitted(self.size)) }
     }
 

@@ -16,8 +16,8 @@ use std::ops::Range;
 pub use children::{aborts, alone, alone_or, apart, describe, dies, is_child};
 use mallocator::{Mallocator, Protection};
 pub use system::{
-    announce_faults, in_a_fork, limit_locked_memory, mapping_flags, page_at, reserve_bare, resident,
-    writable_and_executable,
+    announce_faults, in_a_descendant_of_the_same_number, in_a_fork, limit_locked_memory, mapping_flags,
+    page_at, reserve_bare, resident, writable_and_executable,
 };
 #[cfg(unix)]
 pub use system::{mappings, resident_in};
