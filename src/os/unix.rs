@@ -322,8 +322,34 @@ pub(super) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> 
         }
         asm!("dsb ish", "isb", options(nostack, preserves_flags));
     }
+    synchronize_other_cores();
     Ok(())
 }
+
+/// The instruction caches of all cores are clean by now, but what another core has fetched before it may still run: it takes
+/// an `isb` there too, or an exception, before the core runs code that lies where other code lay. `membarrier` has every
+/// core that runs a thread of this process do so; the others do when they are given one.
+/// <https://man7.org/linux/man-pages/man2/membarrier.2.html>
+///
+/// The first call of a process registers it. Kernels before 4.16, and sandboxes, may refuse both: then a thread that has
+/// entered the kernel since, as one does that was started or had to wait, runs what was written; of one that was spinning all
+/// the while that is not promised.
+#[cfg(all(target_arch = "aarch64", any(target_os = "linux", target_os = "android")))]
+fn synchronize_other_cores() {
+    use rustix::thread::{MembarrierCommand, membarrier};
+    let synchronize = || membarrier(MembarrierCommand::PrivateExpeditedSyncCore);
+    if synchronize() == Err(Errno::PERM) {
+        let registered = membarrier(MembarrierCommand::RegisterPrivateExpeditedSyncCore);
+        let _ = registered.and_then(|()| synchronize());
+    }
+}
+
+/// The BSDs have no such call.
+#[cfg(all(
+    target_arch = "aarch64",
+    not(any(target_os = "linux", target_os = "android", target_vendor = "apple"))
+))]
+const fn synchronize_other_cores() {}
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) unsafe fn flush_instruction_cache(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
