@@ -3,7 +3,7 @@
 use crate::arena::Mallocator;
 use crate::arena::SyncMallocator;
 use crate::error::{Error, granted};
-use crate::os;
+use crate::os::{self, GROWING};
 use crate::protection::Protection;
 use crate::vm::{HugePages, OnFork, Options, Placement, Region, reuse};
 use allocator_api2::boxed::Box;
@@ -19,9 +19,6 @@ use allocator_api2::boxed::Box;
 /// # Ok::<(), mallocator::Error>(())
 /// ```
 pub const PAGE_GRANULARITY: usize = 0x1_0000;
-
-/// What [`Mallocator::growing`] reserves, if it is granted.
-const GROWING: usize = 64 << 30;
 
 /// The size of a page in bytes: what commit and protect round to. 4096 on x86-64, 16 KiB on Apple silicon.
 ///
@@ -411,7 +408,8 @@ impl Mallocator {
         reuse::take(bytes, bytes).map_or_else(|| fresh(&Options::new(bytes)), |region| Ok(Self::over(region)))
     }
 
-    /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever.
+    /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever. An interpreter
+    /// that has no virtual memory is asked for 64 MiB.
     ///
     /// # Panics
     /// When the system does not even grant 64 KiB. [`try_growing`](Self::try_growing) returns the error instead.

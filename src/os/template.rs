@@ -30,7 +30,12 @@ pub(super) const UNKNOWN: i32 = 3;
 #[cfg(test)]
 pub(super) const OUT_OF_MEMORY: i32 = 4;
 
+/// Address space is cheap: more than anybody fills, and little of what there is.
+pub(super) const GROWING: usize = 64 << 30;
+
 pub(super) const COMMIT_IS_CHARGED: bool = false;
+
+pub(super) const CAN_CHOOSE_ADDRESS: bool = true;
 
 pub(super) const PAGE_BEHIND_HUGE: bool = true;
 

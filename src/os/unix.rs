@@ -54,7 +54,12 @@ pub(super) use super::absent::{
 // waiting changes nothing.
 pub(super) use super::absent::{CAN_RESERVE_WITHIN, may_pass, reserve_within};
 
+/// Address space is cheap: more than anybody fills, and little of what there is.
+pub(super) const GROWING: usize = 64 << 30;
+
 pub(super) const COMMIT_IS_CHARGED: bool = false;
+
+pub(super) const CAN_CHOOSE_ADDRESS: bool = true;
 
 pub(super) const PAGE_BEHIND_HUGE: bool = true;
 

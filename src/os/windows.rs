@@ -30,7 +30,12 @@ use windows_sys::Win32::System::Threading::GetCurrentProcess;
 use super::{Call, OsError};
 use crate::protection::Protection;
 
+/// Address space is cheap: more than anybody fills, and little of what there is.
+pub(super) const GROWING: usize = 64 << 30;
+
 pub(super) const COMMIT_IS_CHARGED: bool = true;
+
+pub(super) const CAN_CHOOSE_ADDRESS: bool = true;
 
 pub(super) const PAGE_BEHIND_HUGE: bool = false;
 
