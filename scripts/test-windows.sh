@@ -21,6 +21,10 @@ not_under_wine=(
     # Mappings are Linux's, and so is the limit on them.
     an_arena_is_three_mappings_at_most
     too_many_mappings_refuse_a_change_by_name_and_change_nothing
+    # The gap below a stack is the kernel's, and so are addresses that it gives nobody.
+    places::nothing_is_placed_right_below_a_stack
+    places::near_a_stack_is_not_in_its_way
+    places::a_place_that_no_process_may_have_is_not_taken_for_one_in_use
     # Control groups and strict accounting are Linux's.
     what_a_control_group_has_not_is_granted_and_kills_at_the_touch
     what_stays_below_the_limit_of_a_control_group_is_fine

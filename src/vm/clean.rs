@@ -31,7 +31,8 @@ const FEW: usize = 16 * PIECE;
 /// # Safety
 /// The bytes can be read and written, and nobody else uses them.
 pub(crate) unsafe fn set(start: NonNull<u8>, len: usize, value: u8) {
-    if len <= FEW {
+    // An interpreter takes a look at what is undefined for a mistake.
+    if len <= FEW || cfg!(miri) {
         // SAFETY: the caller's.
         unsafe { start.write_bytes(value, len) };
         observed(start);
@@ -67,11 +68,15 @@ unsafe fn is_zero(start: NonNull<u8>, len: usize) -> bool {
 /// what is loaded after is not undefined, as padding is.
 #[inline]
 fn observed(start: NonNull<u8>) -> NonNull<u8> {
-    #[cfg(any(
-        target_arch = "x86_64",
-        target_arch = "aarch64",
-        target_arch = "riscv64",
-        target_arch = "loongarch64"
+    // Interpreters have no assembler.
+    #[cfg(all(
+        not(miri),
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64"
+        )
     ))]
     // SAFETY: no instruction.
     unsafe {

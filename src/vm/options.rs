@@ -59,8 +59,9 @@ pub enum HugePages {
 ///
 /// `fork` itself is unsafe in Rust. In the new process an arena that is not [`Copy`](Self::Copy) may be dropped, and nothing
 /// else may be done with it or with what was allocated in it: nor may a [`Rooted`](crate::Rooted) or a collection be dropped
-/// whose contents have a drop of their own. Processes are told apart by their numbers, so a new one that is the first of
-/// a namespace of its own, as the old one was of its, is taken for the old one.
+/// whose contents have a drop of their own. However the new
+/// process was made, and whatever its number, it is told from the old one by a page that the kernel wipes; where a kernel
+/// (before 4.14) or an emulator has no such page, by the number alone.
 ///
 /// ```
 /// use mallocator::{Error, Mallocator, OnFork};

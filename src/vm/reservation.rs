@@ -49,8 +49,8 @@ pub(crate) struct Reservation {
     pub(super) protection: Cell<Protection>,
     /// The last refusal to make bytes zero that were taken back, or to lock them again.
     pub(super) refused: Cell<Option<OsError>>,
-    /// The process that has the range, where one that was forked off it has not.
-    pub(super) process: Option<u32>,
+    /// The [`lineage`](os::lineage) of the process that has the range, where one that was forked off it has not.
+    pub(super) lineage: Option<u64>,
     pub(super) released: bool,
 }
 
@@ -152,7 +152,7 @@ impl Reservation {
             torn: Cell::new(None),
             protection: Cell::new(options.protection),
             refused: Cell::new(None),
-            process: (options.on_fork == OnFork::Omit).then(std::process::id),
+            lineage: (options.on_fork == OnFork::Omit).then(os::lineage),
             options,
             released: false,
         };
@@ -187,7 +187,7 @@ impl Reservation {
 
     /// Whether this process has the range: one that was forked off may not.
     pub(super) fn is_here(&self) -> Result<(), OsError> {
-        let here = self.process.is_none_or(|process| process == std::process::id());
+        let here = self.lineage.is_none_or(|lineage| lineage == os::lineage());
         if here { Ok(()) } else { Err(os::omitted(self.size)) }
     }
 

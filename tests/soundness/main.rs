@@ -8,5 +8,7 @@ mod blocks;
 mod callers;
 mod errors;
 mod pages;
+#[cfg(target_os = "linux")]
+mod places;
 mod scopes;
 mod zero;
