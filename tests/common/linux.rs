@@ -196,7 +196,7 @@ pub fn in_a_descendant_of_the_same_number<T>(
             }
             libc::_exit(worst);
         }
-        let (made, number) = (make(), libc::getpid());
+        let (copied, number) = (make(), libc::getpid());
         if libc::fork() > 0 {
             libc::_exit(0);
         }
@@ -221,6 +221,6 @@ pub fn in_a_descendant_of_the_same_number<T>(
             assert_eq!(i64::from(libc::waitpid(-1, &raw mut status, 0)), child);
             libc::_exit(ended(status));
         }
-        libc::_exit(i32::from(libc::getpid() != number || !check(made)));
+        libc::_exit(i32::from(libc::getpid() != number || !check(copied)));
     }
 }
