@@ -46,7 +46,9 @@ not_under_qemu=(
     # It does not pass on what it is told of dumps and forks.
     memory_is_left_out_of_dumps_from_end_to_end
     a_forked_process_finds_what_the_option_says
-    # It places mappings itself, and leaves no gap below a stack.
+    every_generation_has_a_token_of_its_own
+    # It places mappings itself, leaves no gap below a stack, and has one code for every place that cannot be.
+    a_place_that_no_process_may_have_is_not_taken_for_one_in_use
     nothing_is_placed_right_below_a_stack
     near_a_stack_is_not_in_its_way
     # It gives ordinary pages for huge ones, and the pool stays as it is.

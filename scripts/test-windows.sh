@@ -25,6 +25,10 @@ not_under_wine=(
     places::nothing_is_placed_right_below_a_stack
     places::near_a_stack_is_not_in_its_way
     places::a_place_that_no_process_may_have_is_not_taken_for_one_in_use
+    # There is no fork.
+    os::platform::lineage::tests::a_process_has_one_token_however_many_threads_ask_first
+    os::platform::lineage::tests::every_generation_has_a_token_of_its_own
+    os::platform::lineage::tests::without_such_a_page_the_number_of_the_process_is_what_there_is
     # Control groups and strict accounting are Linux's.
     what_a_control_group_has_not_is_granted_and_kills_at_the_touch
     what_stays_below_the_limit_of_a_control_group_is_fine

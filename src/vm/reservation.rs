@@ -49,9 +49,16 @@ pub(crate) struct Reservation {
     pub(super) protection: Cell<Protection>,
     /// The last refusal to make bytes zero that were taken back, or to lock them again.
     pub(super) refused: Cell<Option<OsError>>,
-    /// The [`lineage`](os::lineage) of the process that has the range, where one that was forked off it has not.
-    pub(super) lineage: Option<u64>,
+    /// The process that has the range, where one that was forked off it has not.
+    pub(super) process: Option<Identity>,
     pub(super) released: bool,
+}
+
+/// Its lineage and its number: an emulator may take the advice that the first relies on, and not follow it.
+type Identity = (u64, u32);
+
+fn identity() -> Identity {
+    (os::lineage(), std::process::id())
 }
 
 impl Reservation {
@@ -152,7 +159,7 @@ impl Reservation {
             torn: Cell::new(None),
             protection: Cell::new(options.protection),
             refused: Cell::new(None),
-            lineage: (options.on_fork == OnFork::Omit).then(os::lineage),
+            process: (options.on_fork == OnFork::Omit).then(identity),
             options,
             released: false,
         };
@@ -187,7 +194,7 @@ impl Reservation {
 
     /// Whether this process has the range: one that was forked off may not.
     pub(super) fn is_here(&self) -> Result<(), OsError> {
-        let here = self.lineage.is_none_or(|lineage| lineage == os::lineage());
+        let here = self.process.is_none_or(|process| process == identity());
         if here { Ok(()) } else { Err(os::omitted(self.size)) }
     }
 
