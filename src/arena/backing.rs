@@ -416,7 +416,7 @@ impl Backing {
         if fills {
             poison::show(bytes, len);
             // SAFETY: the bytes are this arena's, are there and writable, and nobody uses them.
-            unsafe { clean::set(bytes, len, value) };
+            unsafe { clean::set_all(bytes, len, value) };
         }
         poison::hide(bytes, end.min(self.end()).saturating_sub(start));
     }

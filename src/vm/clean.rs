@@ -34,9 +34,7 @@ pub(crate) unsafe fn set(start: NonNull<u8>, len: usize, value: u8) {
     // An interpreter takes a look at what is undefined for a mistake.
     if len <= FEW || cfg!(miri) {
         // SAFETY: the caller's.
-        unsafe { start.write_bytes(value, len) };
-        observed(start);
-        return;
+        return unsafe { set_all(start, len, value) };
     }
     let mut at = 0;
     while at < len {
@@ -51,6 +49,16 @@ pub(crate) unsafe fn set(start: NonNull<u8>, len: usize, value: u8) {
         }
         at += piece;
     }
+}
+
+/// Sets `len` bytes to `value`, whatever they are: for memory that is there as a whole, and may never have been written.
+///
+/// # Safety
+/// The bytes can be written, and nobody else uses them.
+pub(crate) unsafe fn set_all(start: NonNull<u8>, len: usize, value: u8) {
+    // SAFETY: the caller's.
+    unsafe { start.write_bytes(value, len) };
+    observed(start);
 }
 
 /// # Safety

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod across_blocks;
 mod blocks;
 mod callers;
 mod errors;
