@@ -14,6 +14,8 @@ use atomics::{Line, Lock, Ordering};
 
 mod allocator;
 mod atomics;
+#[cfg(all(test, any(loom, shuttle)))]
+mod models;
 pub(super) mod share;
 
 /// An arena that threads share: one range, whose cursor they move without a lock. Made by
