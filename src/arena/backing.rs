@@ -258,6 +258,14 @@ impl Backing {
         }
     }
 
+    /// Where the range begins that the cursor is in: none goes below, however far it came.
+    pub(super) fn floor(&self) -> usize {
+        match &self.kind {
+            Kind::Share(share) => share.start(),
+            Kind::Own(_) | Kind::Lent(_) => self.base.addr().get(),
+        }
+    }
+
     /// What can be had after [`end`](Self::end), in bytes.
     pub(super) fn elsewhere(&self) -> usize {
         match &self.kind {

@@ -53,6 +53,10 @@ impl Share {
         self.root.set(Some(root));
     }
 
+    pub(in crate::arena) fn start(&self) -> usize {
+        self.start.get()
+    }
+
     pub(in crate::arena) fn end(&self) -> usize {
         self.end.get()
     }
@@ -256,3 +260,43 @@ impl SyncMallocator {
 const LINES: usize = 128;
 
 const _: () = assert!(size_of::<Header>() <= 256 && align_of::<Header>() <= LINES);
+
+#[cfg(test)]
+mod tests {
+    use crate::Mallocator;
+
+    /// A scope is open on a share whose block is nearly full, and the memory after that block is somebody else's; then `act`
+    /// has the share. What it gives back leaves no cursor in the old block, as the end is that of the new one.
+    fn in_a_scope_at_the_end_of_a_block(act: impl FnOnce(&Mallocator)) {
+        let shared = Mallocator::builder().size(1 << 16).build_sync().unwrap();
+        let arena = shared.try_local(1000).unwrap();
+        let fill = |arena: &Mallocator| (0..3).for_each(|_| _ = arena.alloc_slice_fill_copy(500, 8_u8));
+        let others: &mut [u8] = arena.scope(|scratch| {
+            scratch.alloc_uninit_slice::<u8>(scratch.available() - shared.available() - 100);
+            let others = shared.alloc_slice_fill_copy(5000, 7);
+            act(arena);
+            fill(scratch);
+            others
+        });
+        fill(arena);
+        assert!(others.iter().all(|&byte| byte == 7));
+    }
+
+    #[test]
+    fn what_an_outer_share_gives_back_in_another_block_takes_no_cursor_to_the_old_one() {
+        in_a_scope_at_the_end_of_a_block(|arena| {
+            assert_eq!(arena.try_alloc_try_with(|| Err::<[u8; 500], _>(1)), Ok(Err(1)));
+        });
+    }
+
+    #[test]
+    fn what_grew_into_another_block_and_is_given_back_takes_no_cursor_to_the_old_one() {
+        in_a_scope_at_the_end_of_a_block(|arena| {
+            // Of unknown length: it starts in the old block, moves, and is given back by a panic.
+            let numbers =
+                (0..100_u64).filter(|&number| number < 50 || std::panic::resume_unwind(Box::new(0)));
+            let alloc = std::panic::AssertUnwindSafe(|| arena.alloc_iter(numbers).len());
+            assert!(std::panic::catch_unwind(alloc).is_err());
+        });
+    }
+}
