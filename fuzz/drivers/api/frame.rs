@@ -9,7 +9,7 @@ use mallocator::{Batch, Error, HashMap, Mallocator, Vec as ArenaVec};
 
 use super::Input;
 use super::near::Near;
-use super::shadow::Shadow;
+use super::shadow::{Shadow, are};
 
 /// An arena or view on the way to the innermost, and the collections that live in it.
 pub(super) trait Level {
@@ -113,7 +113,7 @@ impl Frame<'_, '_> {
         let Ok(block) = arena.allocate_zeroed(first) else { return };
         // SAFETY: the block is live, has the first layout, and all of it is written before it is read.
         unsafe {
-            assert!(block.as_ref().iter().all(|&byte| byte == 0), "not zero");
+            assert!(are(block.as_ref(), 0), "not zero");
             block.cast::<u8>().write_bytes(0x5a, first.size());
             let resized = if second.size() >= first.size() {
                 arena.grow_zeroed(block.cast(), first, second)
@@ -121,14 +121,14 @@ impl Frame<'_, '_> {
                 arena.shrink(block.cast(), first, second)
             };
             let Ok(resized) = resized else {
-                assert!(block.as_ref().iter().all(|&byte| byte == 0x5a), "contents after a refusal");
+                assert!(are(block.as_ref(), 0x5a), "contents after a refusal");
                 return arena.deallocate(block.cast(), first);
             };
             let kept = first.size().min(second.size());
             let bytes = resized.as_ref();
             assert_eq!((bytes.len(), bytes.as_ptr().addr() % second.align()), (second.size(), 0));
-            assert!(bytes[..kept].iter().all(|&byte| byte == 0x5a), "contents");
-            assert!(bytes[kept..].iter().all(|&byte| byte == 0), "not zero");
+            assert!(are(&bytes[..kept], 0x5a), "contents");
+            assert!(are(&bytes[kept..], 0), "not zero");
             if second.size() % 2 == 0 {
                 arena.deallocate(resized.cast(), second);
             } else {
@@ -196,7 +196,7 @@ impl Frame<'_, '_> {
                 let (size, align) = (input.size(), 1 << (input.byte() % 14));
                 let outcome = arena.try_alloc_zeroed_bytes(size, align);
                 if let Ok(bytes) = &outcome {
-                    assert!(bytes.iter().all(|&byte| byte == 0), "not zero");
+                    assert!(are(bytes, 0), "not zero");
                     assert!(bytes.as_ptr().addr() % align == 0);
                 }
                 self.took(shadow, outcome);

@@ -59,12 +59,12 @@ pub fn calls() -> [(Kind, u64); Kind::ALL.len()] {
     Kind::ALL.map(|kind| (kind, CALLS[kind as usize].load(Ordering::Relaxed)))
 }
 
-/// Says how many calls were made, of each kind, once in ten million.
+/// Says how many calls were made, of each kind, once in a million.
 pub fn say_calls() {
     static SAID: AtomicU64 = AtomicU64::new(0);
     let calls = calls();
     let all = calls.iter().map(|(_, calls)| calls).sum();
-    if all >= SAID.load(Ordering::Relaxed) + 10_000_000 {
+    if all >= SAID.load(Ordering::Relaxed) + 1_000_000 {
         SAID.store(all, Ordering::Relaxed);
         eprintln!("{all} calls: {calls:?}");
     }

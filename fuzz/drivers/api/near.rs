@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use allocator_api2::alloc::Allocator;
 use mallocator::{Error, Mallocator, SyncMallocator};
 
-use super::shadow::Shadow;
+use super::shadow::{Shadow, are};
 
 /// Start, length and alignment.
 type Place = (NonNull<u8>, usize, usize);
@@ -57,7 +57,7 @@ impl<'a> Near<'a> {
             3 => shared.try_alloc_iter((0..turn % 50).filter(|number| number % 3 != 0)).map(places),
             4 => shared.alloc_string::<u16>("naïve").map(places),
             5 => shared.try_alloc_zeroed_bytes(turn % 300, 8).map(|bytes| {
-                assert!(bytes.iter().all(|&byte| byte == 0), "not zero");
+                assert!(are(bytes, 0), "not zero");
                 places(bytes)
             }),
             6 => match self.resized(turn) {
@@ -92,13 +92,13 @@ impl<'a> Near<'a> {
         let block = self.shared.allocate_zeroed(first).ok()?;
         // SAFETY: the block is live, has the first layout, and all of it is written before it is read.
         unsafe {
-            assert!(block.as_ref().iter().all(|&byte| byte == 0), "not zero");
+            assert!(are(block.as_ref(), 0), "not zero");
             block.cast::<u8>().write_bytes(0x5a, first.size());
             let Ok(grown) = self.shared.grow_zeroed(block.cast(), first, second) else {
                 return Some((block.cast(), first.size(), first.align()));
             };
             let (kept, new) = grown.as_ref().split_at(first.size());
-            assert!(kept.iter().all(|&byte| byte == 0x5a) && new.iter().all(|&byte| byte == 0), "contents");
+            assert!(are(kept, 0x5a) && are(new, 0), "contents");
             Some((grown.cast(), second.size(), second.align()))
         }
     }
