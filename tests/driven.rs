@@ -1,23 +1,43 @@
-//! The drivers of the fuzz targets: calls of the whole API, scopes eight deep, collections inside and outside of them,
-//! panics, and exhaustion; text; every combination of options; seals. Fed with random bytes, and with what the fuzzer found
+//! The drivers of the fuzz targets: calls of the whole API on each kind of arena, scopes eight deep, collections inside and
+//! outside of them, panics, and exhaustion; text; every combination of options; seals. Fed with random bytes, and with what the fuzzer found
 //! worth keeping.
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod common;
 #[path = "../fuzz/drivers/mod.rs"]
 mod drivers;
+#[path = "sequences/random.rs"]
+mod random;
 
 use std::fs;
+use std::time::Instant;
 
+use drivers::api::Kind;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use random::Random;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
     fn blocks_and_collections_hold_in_scopes_eight_deep(bytes in vec(any::<u8>(), 1..4000)) {
-        drivers::api::run(&bytes);
+        drivers::api::run_as(Kind::Own, &bytes);
+    }
+
+    #[test]
+    fn blocks_and_collections_hold_in_a_share(bytes in vec(any::<u8>(), 1..4000)) {
+        drivers::api::run_as(Kind::Share, &bytes);
+    }
+
+    #[test]
+    fn blocks_and_collections_hold_in_lent_memory(bytes in vec(any::<u8>(), 1..4000)) {
+        drivers::api::run_as(Kind::Lent, &bytes);
+    }
+
+    #[test]
+    fn blocks_and_collections_hold_in_shares_of_several_threads(bytes in vec(any::<u8>(), 1..4000)) {
+        drivers::api::run_as(Kind::Threads, &bytes);
     }
 
     #[test]
@@ -41,15 +61,38 @@ proptest! {
     }
 }
 
+/// Random bytes until so many calls were made of each kind of arena, a fourth of `MALLOCATOR_CALLS`.
+#[test]
+fn calls_without_number_hold_on_each_kind_of_arena() {
+    let all: u64 = std::env::var("MALLOCATOR_CALLS").map_or(200_000, |calls| calls.parse().unwrap());
+    let made = |kind| drivers::api::calls().into_iter().find(|&(of, _)| of == kind).unwrap().1;
+    let mut seed = 0;
+    for kind in Kind::ALL {
+        let (start, before) = (Instant::now(), made(kind));
+        while made(kind) - before < all / 4 {
+            seed += 1;
+            let mut random = Random::new(seed);
+            let len = random.below(4096);
+            let bytes: Vec<u8> =
+                std::iter::repeat_with(|| random.next().to_le_bytes()).flatten().take(len).collect();
+            drivers::api::run_as(kind, &bytes);
+        }
+        println!("{kind:?}: {} calls in {:?}, up to seed {seed}", made(kind) - before, start.elapsed());
+    }
+}
+
 /// Runs what the fuzzer found, and says how many inputs that is.
 fn replay(target: &str, run: impl Fn(&[u8])) -> usize {
     let corpus = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     fs::read_dir(corpus).unwrap().map(|file| run(&fs::read(file.unwrap().path()).unwrap())).count()
 }
 
+/// Each input as the kind of arena that it was found with, and as every other: what the calls are is the same.
 #[test]
 fn the_corpus_still_holds() {
-    assert!(replay("api", drivers::api::run) > 100);
+    for kind in Kind::ALL {
+        assert!(replay("api", |bytes| drivers::api::run_as(kind, bytes)) > 100);
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! all of a sequence. `MALLOCATOR_SEQUENCES` says how many there are, and `MALLOCATOR_SEED` which one is run alone.
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
+#[path = "sequences/borrowed.rs"]
+mod borrowed;
 #[path = "sequences/calls.rs"]
 mod calls;
 mod common;
@@ -34,6 +36,11 @@ thread_local! {
 /// One sequence.
 fn run(seed: u64) {
     let mut model = Model::new(Random::new(seed));
+    match model.random.below(6) {
+        0 => return borrowed::share(&mut model),
+        1 => return borrowed::lent(&mut model),
+        _ => {}
+    }
     let mut arena = model.build();
     for _ in 0..=model.random.below(12) {
         let Some(left) = arena else { return };

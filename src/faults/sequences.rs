@@ -3,6 +3,9 @@
 
 use super::{OUT_OF_MEMORY, Refuse, refused_so_far, with_faults};
 use crate::{Builder, Error, Mallocator, Protection, Vec as ArenaVec};
+use owner::Owner;
+
+mod owner;
 
 /// How many calls a sequence has: three, or what `MALLOCATOR_DEPTH` says. Four are run with optimisation, see `.ci/run`.
 fn depth() -> u32 {
@@ -42,21 +45,9 @@ const CALLS: [Step; 10] = [
         run.remember(outer?, len);
         Ok(())
     },
-    |run| {
-        run.reset();
-        Ok(())
-    },
-    |run| run.arena_mut().try_trim(),
-    |run| {
-        let page = crate::page_size();
-        // SAFETY: nobody has a reference into the arena, and what was taken away is given back below.
-        let changed = unsafe { run.arena().protect(page..3 * page, Protection::READ_EXECUTE) };
-        changed.map(drop)?;
-        // SAFETY: as above.
-        unsafe { run.arena().protect(page..3 * page, Protection::READ_WRITE) }
-            .map(drop)
-            .inspect_err(|_| run.lost = true)
-    },
+    Run::reset,
+    Run::trim,
+    Run::protect,
     Run::seal,
     |run| {
         let arena = run.arena();
@@ -88,10 +79,14 @@ const CALLS: [Step; 10] = [
 
 type Step = fn(&mut Run) -> Result<(), Error>;
 
+/// What makes an arena of a kind.
+type Build = fn(&Builder) -> Result<Owner, Error>;
+
 /// One arena, and what is known of it.
 struct Run {
     builder: Builder,
-    arena: Option<Mallocator>,
+    build: Build,
+    owner: Option<Owner>,
     /// Offset and pattern of the ends of what was kept.
     kept: Vec<(usize, u8)>,
     used: usize,
@@ -102,11 +97,7 @@ struct Run {
 
 impl Run {
     fn arena(&self) -> &Mallocator {
-        self.arena.as_ref().unwrap()
-    }
-
-    fn arena_mut(&mut self) -> &mut Mallocator {
-        self.arena.as_mut().unwrap()
+        self.owner.as_ref().unwrap().arena()
     }
 
     /// What was used by a call that was refused in the middle is not known.
@@ -131,51 +122,23 @@ impl Run {
         }
     }
 
-    fn reset(&mut self) {
-        self.arena_mut().reset();
+    fn forget_all(&mut self) {
         self.kept.clear();
         self.used = 0;
     }
 
-    fn seal(&mut self) -> Result<(), Error> {
-        let sealed = match self.arena.take().unwrap().seal(Protection::READ) {
-            Ok(sealed) => sealed,
-            Err(refused) => {
-                let (arena, error) = refused.into_parts();
-                self.arena = Some(arena);
-                return Err(error);
-            }
-        };
-        for &(offset, pattern) in &self.kept {
-            // SAFETY: the bytes were written.
-            assert_eq!(unsafe { sealed.get::<[u8; END]>(offset) }, Ok(&[pattern; END]));
-        }
-        let unsealed = sealed.unseal().or_else(|refused| refused.into_parts().0.unseal());
-        match unsealed {
-            Ok(arena) => {
-                self.arena = Some(arena);
-                Ok(())
-            }
-            // Twice: then it is given up.
-            Err(refused) => {
-                drop(refused);
-                self.kept.clear();
-                self.build()
-            }
-        }
-    }
-
     fn replace(&mut self) -> Result<(), Error> {
-        drop(self.arena.take());
-        self.kept.clear();
+        drop(self.owner.take());
+        self.forget_all();
         self.build()
     }
 
     fn build(&mut self) -> Result<(), Error> {
         // At the second attempt at the latest, unless everything is refused.
-        let arena = self.builder.build().or_else(|_| self.builder.build())?;
-        self.arena = Some(arena);
-        (self.used, self.lost) = (0, false);
+        let owner = (self.build)(&self.builder).or_else(|_| (self.build)(&self.builder))?;
+        self.owner = Some(owner);
+        self.lost = false;
+        self.forget_use();
         Ok(())
     }
 
@@ -193,10 +156,10 @@ impl Run {
 }
 
 /// Runs a sequence, and says how many errors there were.
-fn run(builder: &Builder, sequence: usize) -> usize {
+fn run(builder: &Builder, build: Build, sequence: usize) -> usize {
     let mut errors = 0;
-    let mut run =
-        Run { builder: builder.clone(), arena: None, kept: Vec::new(), used: 0, lost: false, next: 1 };
+    let (builder, kept) = (builder.clone(), Vec::new());
+    let mut run = Run { builder, build, owner: None, kept, used: 0, lost: false, next: 1 };
     if run.build().is_err() {
         return 1;
     }
@@ -207,7 +170,7 @@ fn run(builder: &Builder, sequence: usize) -> usize {
         let refused = refused_so_far();
         if let Err(error) = CALLS[call](&mut run) {
             errors += 1;
-            if run.arena.is_none() {
+            if run.owner.is_none() {
                 return errors;
             }
             match error {
@@ -228,12 +191,15 @@ fn run(builder: &Builder, sequence: usize) -> usize {
     errors
 }
 
-fn every_sequence(builder: &Builder) {
-    let (mut runs, mut longest) = (0, 0);
-    for sequence in 0..sequences() {
+/// Every sequence, or one of `step`, with each request refused in turn. There are more than `least` runs of a sequence, on average.
+fn every_sequence(builder: &Builder, build: Build, step: usize, least: usize) {
+    let (mut runs, mut longest, mut errors) = (0, 0, 0);
+    let chosen = (0..sequences()).step_by(step);
+    let count = chosen.len();
+    for sequence in chosen {
         for k in 0.. {
-            let mut errors = 0;
-            let record = with_faults(Refuse::Only(k), OUT_OF_MEMORY, || errors = run(builder, sequence));
+            let record =
+                with_faults(Refuse::Only(k), OUT_OF_MEMORY, || errors += run(builder, build, sequence));
             assert_eq!(record.leaked, 0, "sequence {sequence}, request {k}");
             runs += 1;
             if record.refused.is_empty() {
@@ -242,29 +208,58 @@ fn every_sequence(builder: &Builder) {
             }
         }
     }
-    println!("{runs} runs, of up to {longest} requests");
-    assert!(runs > 6 * sequences(), "{runs} runs");
+    println!("{runs} runs, of up to {longest} requests, with {errors} errors");
+    assert!(runs > least * count && errors > count / 5, "{runs} runs, {errors} errors");
+}
+
+fn large() -> Builder {
+    Mallocator::builder().size(LARGE)
+}
+
+fn secrets() -> Builder {
+    Mallocator::builder().size(SMALL).lock(true).zero_on_release(true).guard_pages(true)
 }
 
 #[test]
 fn every_sequence_of_calls_survives_each_refusal() {
-    every_sequence(&Mallocator::builder().size(LARGE));
+    every_sequence(&large(), Owner::own, 1, 6);
 }
 
 #[test]
 fn every_sequence_of_calls_on_secrets_survives_each_refusal() {
-    let secrets = Mallocator::builder().size(SMALL).lock(true).zero_on_release(true).guard_pages(true);
-    every_sequence(&secrets);
+    every_sequence(&secrets(), Owner::own, 1, 6);
+}
+
+#[test]
+fn every_sequence_of_calls_on_a_share_survives_each_refusal() {
+    every_sequence(&large(), Owner::share, 1, 6);
+}
+
+#[test]
+fn every_third_sequence_of_calls_on_a_share_of_secrets_survives_each_refusal() {
+    every_sequence(&secrets(), Owner::share, 3, 6);
+}
+
+#[test]
+fn every_sequence_of_calls_on_lent_memory_survives_each_refusal() {
+    every_sequence(&large(), Owner::lent, 1, 6);
 }
 
 /// From some request on, for a part of the sequences.
 #[test]
 fn when_all_that_follows_is_refused_nothing_is_lost_either() {
-    let secrets = Mallocator::builder().size(SMALL).lock(true).zero_on_release(true).guard_pages(true);
-    for builder in [Mallocator::builder().size(LARGE), secrets] {
+    let builds: [(Builder, Build); 5] = [
+        (large(), Owner::own),
+        (secrets(), Owner::own),
+        (large(), Owner::share),
+        (secrets(), Owner::share),
+        (large(), Owner::lent),
+    ];
+    for (builder, build) in builds {
         for sequence in (0..sequences()).step_by(17) {
             for k in 0.. {
-                let record = with_faults(Refuse::From(k), OUT_OF_MEMORY, || _ = run(&builder, sequence));
+                let record =
+                    with_faults(Refuse::From(k), OUT_OF_MEMORY, || _ = run(&builder, build, sequence));
                 assert_eq!(record.leaked, 0, "sequence {sequence}, from request {k}");
                 if record.refused.is_empty() {
                     break;

@@ -105,6 +105,7 @@ pub(super) fn call(model: &mut Model, chain: &[&Mallocator]) {
     let depth = if model.random.rarely(5) { model.random.below(chain.len()) } else { chain.len() - 1 };
     let arena = chain[depth];
     model.outer = depth + 1 < chain.len() || model.forgotten;
+    model.neighbour(arena);
     match model.random.below(40) {
         0..=5 => scope(model, chain),
         6 | 7 => batch(model, chain, depth),

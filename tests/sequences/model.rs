@@ -1,8 +1,9 @@
 //! What an arena was asked to be, and what is known of the blocks in it.
 
+use std::ops::Range;
 use std::ptr::NonNull;
 
-use mallocator::{Error, HugePages, Mallocator, OnFork, Protection};
+use mallocator::{Builder, Error, HugePages, Mallocator, OnFork, Protection, SyncMallocator};
 
 use super::random::Random;
 
@@ -44,9 +45,23 @@ pub(super) struct Model {
     pub(super) outer: bool,
     /// The base of an arena that is gone.
     gone: usize,
+    /// What the arena is a share of, if it is one.
+    pub(super) shared: Option<&'static SyncMallocator>,
+    /// How much of that was taken before the present call.
+    shared_before: usize,
     blocks: Vec<Block>,
     next: u8,
 }
+
+/// What was asked for that may be refused.
+struct Wishes {
+    builder: Builder,
+    placed: bool,
+    advised: bool,
+}
+
+/// A share that takes a block is not given more than what the others have left, at a multiple of this.
+const SHARE_ALIGN: usize = 128;
 
 impl Model {
     pub(super) fn new(random: Random) -> Self {
@@ -58,6 +73,8 @@ impl Model {
             forgotten: false,
             outer: false,
             gone: 0,
+            shared: None,
+            shared_before: 0,
             blocks: Vec::new(),
             next: 0,
         }
@@ -67,22 +84,47 @@ impl Model {
         self.random.one_of(PROTECTIONS)
     }
 
-    /// An arena with nothing in it, or `None` where the system refuses what it may refuse.
-    pub(super) fn build(&mut self) -> Option<Mallocator> {
+    /// From here on it is about another arena, with nothing in it and no wishes.
+    pub(super) fn begin(&mut self) {
         self.blocks.clear();
         (self.protection, self.lock, self.zero) = (Protection::READ_WRITE, false, false);
         self.forgotten = false;
+    }
+
+    /// An arena with nothing in it, or `None` where the system refuses what it may refuse.
+    pub(super) fn build(&mut self) -> Option<Mallocator> {
+        let wishes = self.wish();
+        let arena = self.granted(&wishes, wishes.builder.build())?;
+        let report = self.random.rarely(2048).then(|| arena.report());
+        if let Some(report) = report {
+            assert_eq!((report.locked(), report.zero_on_release()), (self.lock, self.zero));
+        }
+        assert_eq!((arena.used(), arena.protection()), (0, self.protection));
+        Some(arena)
+    }
+
+    /// The same of one that threads share.
+    pub(super) fn build_sync(&mut self) -> Option<SyncMallocator> {
+        let wishes = self.wish();
+        let shared = self.granted(&wishes, wishes.builder.build_sync())?;
+        assert_eq!(shared.used(), 0);
+        Some(shared)
+    }
+
+    /// Random options.
+    fn wish(&mut self) -> Wishes {
+        self.begin();
         let random = &mut self.random;
         let size = match random.below(8) {
             0 => 1 + random.below(4 << 20),
             1 => random.one_of(&[1 << 20, 4 << 20]),
             _ => random.one_of(&[1, 4096, 4097, 10_000, 65_536, 65_536, 65_536, 100_000, 262_144]),
         };
-        if random.rarely(3) {
-            return Some(Mallocator::with_size(size).unwrap());
-        }
         let mut builder = Mallocator::builder().size(size);
         let (mut placed, mut advised) = (false, false);
+        if random.rarely(3) {
+            return Wishes { builder, placed, advised };
+        }
         if random.rarely(6) {
             self.protection = random.one_of(PROTECTIONS);
             builder = builder.protection(self.protection);
@@ -127,28 +169,24 @@ impl Model {
                 _ => builder.near(std::ptr::without_provenance::<u8>(self.gone), usize::MAX),
             };
         }
-        match builder.build() {
-            Ok(arena) => {
-                let report = random.rarely(2048).then(|| arena.report());
-                if let Some(report) = report {
-                    assert_eq!((report.locked(), report.zero_on_release()), (self.lock, self.zero));
-                }
-                assert_eq!((arena.used(), arena.protection()), (0, self.protection));
-                Some(arena)
-            }
-            Err(error) => {
-                let has_cause = match error {
-                    Error::Os(_) => self.lock || placed || !USUAL,
-                    Error::AddressInUse { .. } | Error::OutOfReach { .. } | Error::InvalidAddress { .. } => {
-                        placed
-                    }
-                    Error::Unsupported { .. } => advised || self.protection.is_executable() || cfg!(windows),
-                    _ => false,
-                };
-                assert!(has_cause, "{error:?} {builder:?}");
-                None
-            }
-        }
+        Wishes { builder, placed, advised }
+    }
+
+    /// What was wished for, or `None` if it was refused for a cause.
+    fn granted<T>(&self, wishes: &Wishes, outcome: Result<T, Error>) -> Option<T> {
+        let &Wishes { ref builder, placed, advised } = wishes;
+        let error = match outcome {
+            Ok(granted) => return Some(granted),
+            Err(error) => error,
+        };
+        let has_cause = match error {
+            Error::Os(_) => self.lock || placed || !USUAL,
+            Error::AddressInUse { .. } | Error::OutOfReach { .. } | Error::InvalidAddress { .. } => placed,
+            Error::Unsupported { .. } => advised || self.protection.is_executable() || cfg!(windows),
+            _ => false,
+        };
+        assert!(has_cause, "{error:?} {builder:?}");
+        None
     }
 
     pub(super) fn writable(&self) -> bool {
@@ -199,12 +237,21 @@ impl Model {
     pub(super) fn took_back(&mut self, arena: &Mallocator, depth: Option<usize>) {
         let (base, committed) = (arena.base(), arena.committed());
         // Where a scope was forgotten, what is free begins in that.
-        let free = arena.size() - arena.available();
+        let free = match self.shared {
+            // Below it are blocks that the share has had before; what is left there is nobody's until all are reset.
+            Some(_) => arena.ptr().addr().get() - base.addr().get(),
+            None => arena.size() - arena.available(),
+        };
+        self.took_back_from(base, free..committed, depth);
+    }
+
+    /// The same, where `free` are the offsets that are free now, and committed.
+    pub(super) fn took_back_from(&mut self, base: NonNull<u8>, free: Range<usize>, depth: Option<usize>) {
         let zero = self.zero;
         self.blocks.retain(|block| {
             let stays = depth.is_some_and(|depth| block.depth <= depth);
             for offset in [block.offset, block.offset + block.len - 1] {
-                if zero && !stays && (free..committed).contains(&offset) {
+                if zero && !stays && free.contains(&offset) {
                     // SAFETY: the byte is committed, and nobody has it.
                     assert_eq!(unsafe { base.add(offset).read() }, 0, "a secret at {offset}");
                 }
@@ -226,7 +273,10 @@ impl Model {
         match error {
             Error::NotWritable { protection } => assert!(*protection == self.protection && !self.writable()),
             Error::Exhausted { available, .. } => {
-                assert!(needed > *available && *available <= arena.size(), "{needed} {error:?}");
+                // What is left to a share is in two places.
+                let room =
+                    self.shared.map_or(*available, |shared| shared.available().saturating_sub(SHARE_ALIGN));
+                assert!(needed > room && *available <= arena.size(), "{needed} {error:?}");
             }
             Error::Os(_) => assert!(self.lock, "{error:?}"),
             _ => panic!("{error:?}"),
@@ -236,6 +286,29 @@ impl Model {
     /// Nothing is in use that was not `before`; something may have been `taken` meanwhile.
     pub(super) fn gave_back(&self, arena: &Mallocator, before: usize, taken: bool) {
         let used = arena.used();
-        assert!(used == before || self.outer && taken && used > before, "{before} in use, then {used}");
+        // A share may have taken another block meanwhile; what it left of the one before stays taken.
+        let moved = self.shared.is_some_and(|shared| shared.used() > self.shared_before);
+        let more = self.outer && taken || moved;
+        assert!(used == before || more && used > before, "{before} in use, then {used}");
+    }
+
+    /// Somebody else takes something of what the arena is a share of, now and then.
+    pub(super) fn neighbour(&mut self, arena: &Mallocator) {
+        let Some(shared) = self.shared else { return };
+        if self.random.rarely(3) {
+            let len = self.random.size();
+            let taken = match self.random.below(4) {
+                0 => shared.try_alloc_slice_fill_copy(len, 0_u8),
+                1 => shared.try_alloc_zeroed_bytes(len, 8),
+                2 => shared.try_local(64).and_then(|other| other.try_alloc_bytes(&vec![0; len])),
+                _ => shared.try_alloc_iter((0..len).map(|_| 0_u8)),
+            };
+            if let Ok(bytes) = taken {
+                assert!(bytes.iter().all(|&byte| byte == 0));
+                let len = bytes.len();
+                self.took(arena, NonNull::from(bytes).cast(), len, 1, 0);
+            }
+        }
+        self.shared_before = shared.used();
     }
 }

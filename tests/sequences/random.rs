@@ -1,4 +1,5 @@
 //! Numbers that a seed decides: splitmix64 (<https://prng.di.unimi.it/splitmix64.c>), as it costs a nanosecond.
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 pub(super) struct Random(u64);
 
