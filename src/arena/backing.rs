@@ -258,6 +258,14 @@ impl Backing {
         }
     }
 
+    /// No cursor goes lower from anywhere above: what lies below is another block of a share, or others'.
+    pub(super) fn lowest(&self) -> usize {
+        match &self.kind {
+            Kind::Share(share) => share.start(),
+            Kind::Own(_) | Kind::Lent(_) => self.base.addr().get(),
+        }
+    }
+
     /// What can be had after [`end`](Self::end), in bytes.
     pub(super) fn elsewhere(&self) -> usize {
         match &self.kind {

@@ -117,7 +117,7 @@ impl Mallocator {
 
     /// Down, from `end` to `new_end`, where a block of this arena that starts at `start` ends, if it is the last of all: in this
     /// arena, or, when it was taken while a view is open, in the innermost view. Then `pinned` is where what this arena has
-    /// there ends, at most at `new_end`.
+    /// there ends, at most at `new_end`; of a share it may lie in an earlier block.
     pub(in crate::arena) fn lower_end(&self, start: usize, end: usize, new_end: usize, pinned: usize) {
         debug_assert!(start <= new_end && new_end <= end && pinned <= new_end);
         if poison::ON {
@@ -132,6 +132,7 @@ impl Mallocator {
             self.unpin(new_end);
             self.pin_views(new_end);
             if let Some(child) = self.child.get() {
+                let pinned = pinned.max(self.backing().lowest());
                 // SAFETY: a live view is on the stack of a scope that has not ended.
                 unsafe { child.as_ref() }.pin.set(pinned);
             }
@@ -142,7 +143,14 @@ impl Mallocator {
     pub(in crate::arena) fn is_last(&self, start: usize, end: usize) -> bool {
         let innermost = self.innermost();
         // A view opened since starts after the block, and so does what is in it.
-        innermost.cursor() == end && !matches!(innermost.role, Role::View { start: first } if first > start)
+        innermost.cursor() == end
+            && !matches!(innermost.role, Role::View { start: first } if first > start)
+            && self.may_go_back_to(start)
+    }
+
+    /// Whether nobody else's memory may lie between `start`, where the arena has something, and what it takes now.
+    pub(in crate::arena) fn may_go_back_to(&self, start: usize) -> bool {
+        start >= self.backing().lowest()
     }
 
     /// To be called when a cursor is lowered from `end` to `start`.

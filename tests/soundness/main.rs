@@ -9,4 +9,6 @@ mod callers;
 mod errors;
 mod pages;
 mod scopes;
+mod shadow;
+mod share;
 mod zero;

@@ -53,6 +53,10 @@ impl Share {
         self.root.set(Some(root));
     }
 
+    pub(in crate::arena) fn start(&self) -> usize {
+        self.start.get()
+    }
+
     pub(in crate::arena) fn end(&self) -> usize {
         self.end.get()
     }
