@@ -140,10 +140,10 @@ impl SyncMallocator {
         &self,
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<Result<&mut T, E>, Error> {
-        let made =
-            self.with_share(|arena| arena.try_alloc_try_with(make).map(|made| made.map(ptr::from_mut)))?;
+        let outcome =
+            self.with_share(|arena| arena.try_alloc_try_with(make).map(|value| value.map(ptr::from_mut)))?;
         // SAFETY: what was handed out is the caller's for as long as the arena is borrowed.
-        Ok(made.map(|made| unsafe { exclusive(made) }))
+        Ok(outcome.map(|value| unsafe { exclusive(value) }))
     }
 
     /// Moves `value` into the arena, in a box that drops it. It may be sent where a `&SyncMallocator` may, and `T`.
