@@ -1,5 +1,6 @@
 //! What can be asked of a range.
 
+use crate::error::Error;
 use crate::protection::Protection;
 use crate::vm::clean::Clean;
 
@@ -84,6 +85,53 @@ pub enum OnFork {
     Omit,
 }
 
+/// A name for people, if there is one. Asking the heap for room for it can be refused; that is an error where it is to be used,
+/// and where it is only told there is none then.
+#[derive(Debug)]
+pub(crate) enum Name {
+    Nothing,
+    Given(String),
+    Refused { size: usize },
+}
+
+impl Name {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut copy = String::new();
+        match copy.try_reserve_exact(name.len()) {
+            Ok(()) => {
+                copy.push_str(name);
+                Self::Given(copy)
+            }
+            Err(_) => Self::Refused { size: name.len() },
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&str> {
+        match self {
+            Self::Given(name) => Some(name),
+            Self::Nothing | Self::Refused { .. } => None,
+        }
+    }
+
+    /// Whether there was room for it.
+    pub(crate) const fn granted(&self) -> Result<(), Error> {
+        match *self {
+            Self::Refused { size } => Err(Error::Heap { size }),
+            Self::Nothing | Self::Given(_) => Ok(()),
+        }
+    }
+}
+
+impl Clone for Name {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Given(name) => Self::new(name),
+            Self::Refused { size } => Self::Refused { size: *size },
+        }
+    }
+}
+
 /// What to reserve, and how.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question with two answers")]
@@ -104,7 +152,7 @@ pub(crate) struct Options {
     pub(crate) zero_on_release: bool,
     /// Whether bytes that are taken back become a pattern.
     pub(crate) debug_fill: bool,
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Name,
 }
 
 impl Options {
@@ -121,7 +169,7 @@ impl Options {
             on_fork: OnFork::Copy,
             zero_on_release: false,
             debug_fill: Self::DEBUG_FILL,
-            name: None,
+            name: Name::Nothing,
         }
     }
 
@@ -131,7 +179,7 @@ impl Options {
             && self.protection == Protection::READ_WRITE
             && self.placement == Placement::Anywhere
             && self.huge_pages == HugePages::Transparent
-            && self.name.is_none()
+            && matches!(self.name, Name::Nothing)
             && !self.guard_pages
             && !self.lock
             && !self.exclude_from_dumps
