@@ -74,9 +74,13 @@ impl Mallocator {
     fn refill(&self, size: usize, align: usize, ample: (usize, usize)) -> Result<bump::Block, Error> {
         let (backing, innermost) = (self.backing(), self.innermost());
         let elsewhere = match backing.refill(innermost.cursor(), ample.0, ample.1) {
-            Err(_) if ample != (size, align) => backing.refill(innermost.cursor(), size, align)?,
-            other => other?,
+            Err(_) if ample != (size, align) => backing.refill(innermost.cursor(), size, align),
+            other => other,
         };
+        let elsewhere = elsewhere.map_err(|error| match error {
+            Error::Exhausted { .. } => self.exhausted(size, align),
+            other => other,
+        })?;
         if let Some(start) = elsewhere {
             // What lies between is others', or may be: no cursor of the share goes back over it, whichever view asked.
             innermost.set_cursor(start);

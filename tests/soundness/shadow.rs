@@ -210,14 +210,13 @@ impl Shadow<'_> {
         let level = self.any_level();
         let (arena, len) = (self.levels[level].arena, self.numbers.below(self.largest / 4));
         let busy = self.numbers.below(4) == 0;
-        let elements = (0..=len).map(|index| {
+        let elements = (0..=len).inspect(|&index| {
             if busy && index == len / 2 {
                 self.allocate();
             }
             if index == len {
                 resume_unwind(Box::new("as is wanted"));
             }
-            index
         });
         let outcome =
             catch_unwind(AssertUnwindSafe(|| arena.try_alloc_iter(elements.filter(|_| true)).is_err()));
