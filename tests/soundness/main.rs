@@ -7,6 +7,8 @@ mod common;
 mod blocks;
 mod callers;
 mod errors;
+mod faults;
+mod lent;
 mod pages;
 mod scopes;
 mod shadow;
