@@ -4,7 +4,7 @@ use crate::arena::{Mallocator, SyncMallocator, release_kept};
 use crate::error::{Error, unwrap_or_panic};
 use crate::os::{self, GROWING};
 use crate::protection::Protection;
-use crate::vm::{HugePages, OnFork, Options, Placement, Reservation};
+use crate::vm::{HugePages, Name, OnFork, Options, Placement, Reservation};
 
 /// 64 KiB: the size of a [`Mallocator::new`], and where Windows places reservations. The same on every platform; what
 /// the system at hand has is [`allocation_granularity`].
@@ -311,7 +311,7 @@ impl Builder {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn name(mut self, name: &str) -> Self {
-        self.options.name = Some(name.into());
+        self.options.name = Name::new(name);
         self
     }
 

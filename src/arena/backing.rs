@@ -311,7 +311,7 @@ impl Backing {
     pub(super) fn options(&self) -> Options {
         match &self.kind {
             Kind::Own(range) => range.options().clone(),
-            Kind::Share(share) => share.shared().options(),
+            Kind::Share(share) => share.shared().options().clone(),
             Kind::Lent(_) => Options { debug_fill: self.clean == Clean::Fill, ..Options::new(self.size()) },
         }
     }

@@ -166,7 +166,7 @@ impl Mallocator {
 impl fmt::Debug for Mallocator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mallocator")
-            .field("name", &self.backing().options().name)
+            .field("name", &self.backing().options().name.get())
             .field("base", &self.base())
             .field("size", &self.size())
             .field("committed", &self.committed())

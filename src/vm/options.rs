@@ -1,7 +1,6 @@
 //! What can be asked of a range.
 
-use std::sync::Arc;
-
+use crate::error::Error;
 use crate::protection::Protection;
 use crate::vm::clean::Clean;
 
@@ -87,7 +86,54 @@ pub enum OnFork {
     Omit,
 }
 
-/// What to reserve, and how. A clone asks the heap for nothing.
+/// A name for people, if there is one. Asking the heap for room for it can be refused; that is an error where it is to be used,
+/// and where it is only told there is none then.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Nothing,
+    Given(String),
+    Refused { size: usize },
+}
+
+impl Name {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut copy = String::new();
+        match copy.try_reserve_exact(name.len()) {
+            Ok(()) => {
+                copy.push_str(name);
+                Self::Given(copy)
+            }
+            Err(_) => Self::Refused { size: name.len() },
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&str> {
+        match self {
+            Self::Given(name) => Some(name),
+            Self::Nothing | Self::Refused { .. } => None,
+        }
+    }
+
+    /// Whether there was room for it.
+    pub(crate) const fn granted(&self) -> Result<(), Error> {
+        match *self {
+            Self::Refused { size } => Err(Error::Heap { size }),
+            Self::Nothing | Self::Given(_) => Ok(()),
+        }
+    }
+}
+
+impl Clone for Name {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Given(name) => Self::new(name),
+            Self::Refused { size } => Self::Refused { size: *size },
+        }
+    }
+}
+
+/// What to reserve, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question with two answers")]
 pub(crate) struct Options {
@@ -107,7 +153,7 @@ pub(crate) struct Options {
     pub(crate) zero_on_release: bool,
     /// Whether bytes that are taken back become a pattern.
     pub(crate) debug_fill: bool,
-    pub(crate) name: Option<Arc<str>>,
+    pub(crate) name: Name,
 }
 
 impl Options {
@@ -124,7 +170,7 @@ impl Options {
             on_fork: OnFork::Copy,
             zero_on_release: false,
             debug_fill: Self::DEBUG_FILL,
-            name: None,
+            name: Name::Nothing,
         }
     }
 

@@ -67,6 +67,7 @@ impl Reservation {
     pub(crate) fn reserve(options: Options) -> Result<Self, Error> {
         check(options.protection)?;
         check_options(&options)?;
+        options.name.granted()?;
         if options.huge_pages == HugePages::Required {
             return Self::reserve_huge(options);
         }

@@ -8,8 +8,12 @@ mod across_blocks;
 mod blocks;
 mod callers;
 mod errors;
+mod faults;
+mod lent;
 mod pages;
 #[cfg(target_os = "linux")]
 mod places;
 mod scopes;
+mod shadow;
+mod share;
 mod zero;
