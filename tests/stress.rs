@@ -9,6 +9,7 @@ mod common;
 use std::alloc::Layout;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use allocator_api2::vec::Vec as AllocatorVec;
 use mallocator::{Error, HugePages, Mallocator, SyncMallocator};
@@ -167,43 +168,48 @@ fn round(
     number: usize,
     meanwhile: impl FnOnce(&AtomicBool) + Send,
 ) -> usize {
-    let (all, workers) = (Barrier::new(THREADS + 1), Barrier::new(THREADS));
-    let stop = AtomicBool::new(false);
+    let (start, stop) = (Barrier::new(THREADS + 1), AtomicBool::new(false));
+    let seed = |thread: usize| ((number * THREADS + thread + 1) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut workers: Vec<_> = kept
+        .iter_mut()
+        .enumerate()
+        .map(|(thread, blocks)| {
+            blocks.clear();
+            Worker { shared, thread, random: seed(thread), blocks, refused: 0 }
+        })
+        .collect();
     std::thread::scope(|threads| {
-        let running: Vec<_> = kept
+        let running: Vec<_> = workers
             .iter_mut()
-            .enumerate()
-            .map(|(thread, blocks)| {
-                let (all, workers) = (&all, &workers);
-                threads.spawn(move || {
-                    let random = (number * THREADS + thread + 1) as u64 * 0x9e37_79b9_7f4a_7c15;
-                    blocks.clear();
-                    let mut worker = Worker { shared, thread, random, blocks, refused: 0 };
-                    all.wait();
+            .map(|worker| {
+                threads.spawn(|| {
+                    start.wait();
                     worker.work();
-                    workers.wait();
-                    worker.look();
-                    worker.refused
                 })
             })
             .collect();
-        let stop = &stop;
-        threads.spawn({
-            let all = &all;
-            move || {
-                all.wait();
-                meanwhile(stop);
-            }
+        threads.spawn(|| {
+            start.wait();
+            meanwhile(&stop);
         });
-        let refused = running.into_iter().map(|worker| worker.join().unwrap()).sum();
+        let ended: Vec<_> = running.into_iter().map(ScopedJoinHandle::join).collect();
+        // Whatever became of them, or this would wait for ever.
         stop.store(true, Ordering::Relaxed);
-        refused
-    })
+        for outcome in ended {
+            outcome.unwrap();
+        }
+    });
+    std::thread::scope(|threads| {
+        for worker in &workers {
+            threads.spawn(|| worker.look());
+        }
+    });
+    workers.iter().map(|worker| worker.refused).sum()
 }
 
 /// As many rounds as `allocations` take. Says how many were made, and how often the system refused.
 fn stress(allocations: usize, meanwhile: impl Fn(&AtomicBool) + Sync) -> (usize, usize) {
-    let builder = Mallocator::builder().size(1 << 30).huge_pages(HugePages::Never).build_sync();
+    let builder = Mallocator::builder().size(1 << 28).huge_pages(HugePages::Never).build_sync();
     let mut shared = builder.unwrap();
     // Made once, with room for all: where the system refuses an arena, it refuses the heap as well.
     let room = EACH + 16;
