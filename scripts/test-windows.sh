@@ -13,6 +13,7 @@ not_under_wine=(
     # Windows has no RLIMIT_AS and no RLIMIT_DATA.
     a_limit_on_the_address_space_is_named_and_what_fits_is_granted
     a_commit_that_is_refused_leaves_the_arena_as_it_was
+    what_the_system_refuses_now_and_grants_later_is_lost_to_nobody
     # It starts cargo, which Wine has not.
     mistakes_do_not_compile
     # Linux has the pool of huge pages, and the file that says what is on them.
