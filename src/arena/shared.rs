@@ -14,7 +14,7 @@ use atomics::{Line, Lock, Ordering};
 
 mod allocator;
 mod atomics;
-#[cfg(all(test, any(loom, shuttle)))]
+#[cfg(all(test, any(mallocator_loom, mallocator_shuttle)))]
 mod models;
 pub(super) mod share;
 

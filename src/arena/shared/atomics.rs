@@ -6,9 +6,9 @@ use sync::atomic::AtomicUsize;
 pub(super) use sync::atomic::Ordering;
 use sync::{Mutex, MutexGuard};
 
-#[cfg(all(test, any(loom, shuttle)))]
+#[cfg(all(test, any(mallocator_loom, mallocator_shuttle)))]
 use super::models::sync;
-#[cfg(not(all(test, any(loom, shuttle))))]
+#[cfg(not(all(test, any(mallocator_loom, mallocator_shuttle))))]
 use std::sync;
 
 /// A number on lines of the cache of its own. Two lines of 64 bytes, as processors fetch them in pairs.

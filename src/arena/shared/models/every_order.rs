@@ -29,16 +29,16 @@ fn check(interruptions: impl Into<Option<usize>>, name: &str, model: impl Fn() +
 
 #[test]
 fn layouts() {
-    check(None, "2 threads, 2 layouts each", || layouts_are_apart(2, 2));
-    check(None, "2 threads, 3 layouts each", || layouts_are_apart(2, 3));
-    check(None, "3 threads, a layout each", || layouts_are_apart(3, 1));
-    check(3, "3 threads, 2 layouts each", || layouts_are_apart(3, 2));
+    check(None, "layouts, 2 threads, 2 each", || layouts_are_apart(2, 2));
+    check(None, "layouts, 2 threads, 3 each", || layouts_are_apart(2, 3));
+    check(None, "layouts, 3 threads, 1 each", || layouts_are_apart(3, 1));
+    check(3, "layouts, 3 threads, 2 each", || layouts_are_apart(3, 2));
 }
 
 #[test]
 fn values() {
-    check(None, "2 threads, 2 values each", || values_are_apart(2));
-    check(2, "3 threads, 2 values each", || values_are_apart(3));
+    check(None, "values, 2 threads, 2 each", || values_are_apart(2));
+    check(2, "values, 3 threads, 2 each", || values_are_apart(3));
 }
 
 #[test]

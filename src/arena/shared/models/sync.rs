@@ -1,17 +1,17 @@
 //! What the arena takes for the standard library's `sync`: the checker's, which also tells the models what is said to be
 //! committed, and can be weaker than it should be, so that the models are seen to notice.
 
-#[cfg(loom)]
+#[cfg(mallocator_loom)]
 pub(in crate::arena::shared) use loom::sync::{Mutex, MutexGuard};
-#[cfg(shuttle)]
+#[cfg(mallocator_shuttle)]
 pub(in crate::arena::shared) use shuttle::sync::{Mutex, MutexGuard};
 
 pub(in crate::arena::shared) mod atomic {
     use std::cell::Cell;
 
-    #[cfg(loom)]
+    #[cfg(mallocator_loom)]
     use loom::sync::atomic as checked;
-    #[cfg(shuttle)]
+    #[cfg(mallocator_shuttle)]
     use shuttle::sync::atomic as checked;
 
     pub(in crate::arena::shared) use checked::Ordering;
@@ -23,10 +23,10 @@ pub(in crate::arena::shared) mod atomic {
     pub(in super::super) enum Weakness {
         Nothing,
         /// No store is a `Release`.
-        #[cfg(loom)]
+        #[cfg(mallocator_loom)]
         Store,
         /// No load is an `Acquire`.
-        #[cfg(loom)]
+        #[cfg(mallocator_loom)]
         Load,
         /// Another thread may come between the two halves of an exchange.
         Exchange,
@@ -44,7 +44,7 @@ pub(in crate::arena::shared) mod atomic {
         }
 
         pub(in crate::arena::shared) fn load(&self, order: Ordering) -> usize {
-            #[cfg(loom)]
+            #[cfg(mallocator_loom)]
             let order = if WEAKNESS.get() == Weakness::Load { Ordering::Relaxed } else { order };
             self.0.load(order)
         }
@@ -52,7 +52,7 @@ pub(in crate::arena::shared) mod atomic {
         /// The mark of what is ready is all that is stored.
         pub(in crate::arena::shared) fn store(&self, value: usize, order: Ordering) {
             see_ready(value);
-            #[cfg(loom)]
+            #[cfg(mallocator_loom)]
             let order = if WEAKNESS.get() == Weakness::Store { Ordering::Relaxed } else { order };
             self.0.store(value, order);
         }
@@ -83,7 +83,7 @@ pub(in crate::arena::shared) mod atomic {
             success: Ordering,
             failure: Ordering,
         ) -> Result<usize, usize> {
-            #[cfg(shuttle)]
+            #[cfg(mallocator_shuttle)]
             if shuttle::rand::Rng::gen_ratio(&mut shuttle::rand::thread_rng(), 1, 8) {
                 return Err(self.0.load(failure));
             }
