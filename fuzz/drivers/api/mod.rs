@@ -42,7 +42,7 @@ impl Kind {
     pub const ALL: [Self; 4] = [Self::Own, Self::Share, Self::Lent, Self::Threads];
 
     /// Which kind these bytes are for.
-    fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         match bytes.first() {
             None | Some(..64) => Self::Own,
             Some(64..160) => Self::Share,
