@@ -9,8 +9,12 @@ not_under_valgrind=(
     # valgrind refuses a size that no machine has itself, with another code than the kernel's.
     a_reservation_larger_than_the_address_space_is_refused_with_the_cause
     # It refuses 64 GiB too.
-    os::faulty::tests::filling_an_arena_asks_the_system_rarely
-    os::faulty::tests::a_search_nearby_goes_on_below_places_that_are_too_high
+    faults::tests::filling_an_arena_asks_the_system_rarely
+    faults::tests::a_search_nearby_goes_on_below_places_that_are_too_high
+    # It places mappings itself, leaves no gap below a stack, and has one code for every place that cannot be.
+    places::a_place_that_no_process_may_have_is_not_taken_for_one_in_use
+    places::nothing_is_placed_right_below_a_stack
+    places::near_a_stack_is_not_in_its_way
 )
 
 need valgrind

@@ -18,9 +18,19 @@ not_under_wine=(
     # Linux has the pool of huge pages, and the file that says what is on them.
     required_ones_come_from_the_pool_and_go_back_to_it
     os::platform::huge::tests::the_huge_pages_of_the_mappings_in_a_range_are_counted
+    # The file that says what advice a mapping has is Linux's.
+    faults::advice_for_huge_pages_stays_within_the_reservation
     # Mappings are Linux's, and so is the limit on them.
     an_arena_is_three_mappings_at_most
     too_many_mappings_refuse_a_change_by_name_and_change_nothing
+    # The gap below a stack is the kernel's, and so are addresses that it gives nobody.
+    places::nothing_is_placed_right_below_a_stack
+    places::near_a_stack_is_not_in_its_way
+    places::a_place_that_no_process_may_have_is_not_taken_for_one_in_use
+    # There is no fork.
+    os::platform::lineage::tests::a_process_has_one_token_however_many_threads_ask_first
+    os::platform::lineage::tests::every_generation_has_a_token_of_its_own
+    os::platform::lineage::tests::without_such_a_page_the_number_of_the_process_is_what_there_is
     # Control groups and strict accounting are Linux's.
     what_a_control_group_has_not_is_granted_and_kills_at_the_touch
     what_stays_below_the_limit_of_a_control_group_is_fine

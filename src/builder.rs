@@ -2,9 +2,9 @@
 
 use crate::arena::{Mallocator, SyncMallocator, release_kept};
 use crate::error::{Error, unwrap_or_panic};
-use crate::os;
+use crate::os::{self, GROWING};
 use crate::protection::Protection;
-use crate::vm::{HugePages, OnFork, Options, Placement, Reservation};
+use crate::vm::{HugePages, Name, OnFork, Options, Placement, Reservation};
 
 /// 64 KiB: the size of a [`Mallocator::new`], and where Windows places reservations. The same on every platform; what
 /// the system at hand has is [`allocation_granularity`].
@@ -17,9 +17,6 @@ use crate::vm::{HugePages, OnFork, Options, Placement, Reservation};
 /// # Ok::<(), mallocator::Error>(())
 /// ```
 pub const PAGE_GRANULARITY: usize = 0x1_0000;
-
-/// What [`Mallocator::growing`] reserves, if it is granted.
-const GROWING: usize = 64 << 30;
 
 /// The size of a page in bytes: what commit and protect round to. 4096 on x86-64, 16 KiB on Apple silicon.
 ///
@@ -112,9 +109,9 @@ impl Builder {
     /// Windows finds a place by itself (`VirtualAlloc2` with address requirements, since version 1803 of Windows 10). Elsewhere
     /// up to 131,072 places are tried, in steps from 256 MiB down to pages (64 KiB on Windows); fewer where the system
     /// refuses one after the other for another reason than that it is taken. Stay away from the stack: memory reserved in the
-    /// range that it grows into ends its growth.
+    /// range that it grows into ends its growth. What Linux keeps free right below it, 1 MiB, stays so.
     /// refuses one after the other for another reason than that it is taken. Stay away from the stack: memory reserved in the
-    /// range that it grows into ends its growth.
+    /// range that it grows into ends its growth. What Linux keeps free right below it, 1 MiB, stays so.
     ///
     /// ```
     /// use mallocator::Mallocator;
@@ -314,7 +311,7 @@ impl Builder {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn name(mut self, name: &str) -> Self {
-        self.options.name = Some(name.into());
+        self.options.name = Name::new(name);
         self
     }
 
@@ -409,7 +406,8 @@ impl Mallocator {
         Self::kept(bytes, bytes).map_or_else(|| fresh(&Options::new(bytes)), Ok)
     }
 
-    /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever.
+    /// Reserves 64 GiB, or as much as the system grants of it by halving: an arena that grows as if for ever. An interpreter
+    /// that has no virtual memory is asked for 64 MiB.
     ///
     /// # Panics
     /// When the system does not even grant 64 KiB. [`try_growing`](Self::try_growing) returns the error instead.

@@ -16,3 +16,4 @@ fn with_faults(refuse: Refuse, code: i32, run: impl FnOnce()) -> Record {
 
 mod sequences;
 mod tests;
+mod torn;

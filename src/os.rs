@@ -37,18 +37,30 @@ use crate::protection::Protection;
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("mallocator needs a 64-bit target: it reserves more address space than a smaller one has");
 
+mod absent;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
 pub(crate) mod faulty;
-#[cfg(unix)]
+
+#[cfg(not(any(unix, windows, miri, mallocator_heap, mallocator_template)))]
+compile_error!(
+    "mallocator reserves virtual memory, and knows how on Unix and Windows only; \
+     CONTRIBUTING.md says how to add a platform"
+);
+
+// The first of these that applies: what was asked for by name, an interpreter, the system.
+#[cfg(any(mallocator_template, not(any(unix, windows, miri, mallocator_heap))))]
+#[path = "os/template.rs"]
+mod platform;
+#[cfg(all(any(miri, mallocator_heap), not(mallocator_template)))]
+#[path = "os/heap.rs"]
+mod platform;
+#[cfg(all(unix, not(any(miri, mallocator_heap, mallocator_template))))]
 #[path = "os/unix.rs"]
 mod platform;
-#[cfg(windows)]
+#[cfg(all(windows, not(any(miri, mallocator_heap, mallocator_template))))]
 #[path = "os/windows.rs"]
-mod platform;
-#[cfg(not(any(unix, windows)))]
-#[path = "os/unsupported.rs"]
 mod platform;
 
 /// What was asked of the system. The platform knows the name of the function behind it.
@@ -81,7 +93,7 @@ pub(crate) enum Call {
 /// // More than the address space of any current machine.
 /// let error = Mallocator::with_size(1 << 60).unwrap_err();
 /// let Error::Os(refusal) = error else { panic!("{error}") };
-/// assert!(refusal.call().contains(if cfg!(windows) { "VirtualAlloc" } else { "mmap" }));
+/// println!("{} says {}", refusal.call(), refusal.code()); // mmap, VirtualAlloc(MEM_RESERVE)
 /// assert!(refusal.size() >= 1 << 60);
 /// println!("{refusal}");
 /// ```
@@ -103,7 +115,7 @@ impl OsError {
     /// use mallocator::{Error, Mallocator};
     ///
     /// let Err(Error::Os(refusal)) = Mallocator::with_size(1 << 60) else { panic!("granted") };
-    /// assert!(["mmap", "VirtualAlloc(MEM_RESERVE)"].contains(&refusal.call()));
+    /// assert!(["mmap", "VirtualAlloc(MEM_RESERVE)", "alloc"].contains(&refusal.call()));
     /// ```
     pub fn call(&self) -> &'static str {
         platform::name_of(self.call)
@@ -184,6 +196,9 @@ pub(crate) fn granularity() -> usize {
     platform::granularity()
 }
 
+/// How much address space an arena takes that is to grow as if for ever, where the system grants as much.
+pub(crate) const GROWING: usize = platform::GROWING;
+
 /// Whether committed memory is charged to the process at once, and not only when it is touched.
 pub(crate) const COMMIT_IS_CHARGED: bool = platform::COMMIT_IS_CHARGED;
 
@@ -221,6 +236,9 @@ pub(crate) fn reserve_within(size: usize, lowest: usize, last: usize) -> Option<
     seam::granted(Call::Reserve, start, size);
     Some(start)
 }
+
+/// Whether [`reserve`] at an address is ever granted.
+pub(crate) const CAN_CHOOSE_ADDRESS: bool = platform::CAN_CHOOSE_ADDRESS;
 
 /// Whether [`reserve_within`] is worth asking.
 pub(crate) const CAN_RESERVE_WITHIN: bool = platform::CAN_RESERVE_WITHIN;
@@ -391,6 +409,14 @@ pub(crate) unsafe fn omit_on_fork(start: NonNull<u8>, len: usize) -> Result<(), 
     seam::ask(Call::OmitOnFork, len)?;
     // SAFETY: handed on.
     unsafe { platform::omit_on_fork(start, len) }
+}
+
+/// A number that this process shares with none that it was forked off, and with none that is forked off it. It asks the system
+/// for a page the first time, and then for nothing; it does not wait, so a process that is forked off meanwhile can ask too.
+///
+/// Where the system cannot say, it is the process's number, which may come again.
+pub(crate) fn lineage() -> u64 {
+    platform::lineage()
 }
 
 /// What is said of a range that this process does not have, as it was [left out of it](omit_on_fork).

@@ -11,6 +11,6 @@ pub(crate) mod reuse;
 
 pub(crate) use clean::Clean;
 pub use options::{HugePages, OnFork};
-pub(crate) use options::{Options, Placement};
+pub(crate) use options::{Name, Options, Placement};
 pub(crate) use protections::Leftover;
 pub(crate) use reservation::Reservation;

@@ -26,6 +26,9 @@ mod jit;
 #[path = "../examples/json.rs"]
 mod json;
 #[allow(dead_code, unused_attributes, reason = "the parts of a program that are not run from here")]
+#[path = "../examples/tasks.rs"]
+mod tasks;
+#[allow(dead_code, unused_attributes, reason = "the parts of a program that are not run from here")]
 #[path = "../examples/tour.rs"]
 mod tour;
 
@@ -67,6 +70,11 @@ fn the_compiler_has_nothing_writable_and_executable() {
     watch("the_compiler_has_nothing_writable_and_executable", lines, || {
         jit::run("gcd(x, y) / (x - x) + pow(-y, 3) * max(x, 1)").unwrap();
     });
+}
+
+#[test]
+fn the_tasks_have_nothing_writable_and_executable() {
+    watch("the_tasks_have_nothing_writable_and_executable", 8, || tasks::run().unwrap());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod common;
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use common::{Page, page_at};
 use mallocator::{
@@ -197,6 +198,54 @@ fn code_is_written_then_sealed_then_called_and_changed_and_called_again() {
         arena = code.unseal().unwrap();
         arena.reset();
     }
+}
+
+/// Each time other code lies at the same place, and the thread that calls it never waits in the system for it.
+#[test]
+fn sealed_code_is_called_by_a_thread_that_was_running_before() {
+    const ROUNDS: u32 = 300;
+    // mov w0, #number; ret: and mov eax, number; ret.
+    let write = |arena: &Mallocator, number: u32| {
+        if cfg!(target_arch = "aarch64") {
+            let words = [0x5280_0000 | number << 5, 0xd65f_03c0];
+            arena.alloc_bytes(words.map(u32::to_le_bytes).as_flattened());
+        } else {
+            let [low, high, ..] = number.to_le_bytes();
+            arena.alloc_bytes(&[0xb8, low, high, 0, 0, 0xc3]);
+        }
+    };
+    let (code, said) = (AtomicPtr::new(std::ptr::null_mut::<Sealed>()), AtomicU32::new(0));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for _ in 0..ROUNDS {
+                let sealed = loop {
+                    // SAFETY: what is there is sealed until the number was said.
+                    match unsafe { code.load(Ordering::Acquire).as_ref() } {
+                        Some(sealed) => break sealed,
+                        None => std::hint::spin_loop(),
+                    }
+                };
+                // SAFETY: such a function was written at the start.
+                let number = unsafe { sealed.function::<extern "C" fn() -> u32>(0) }.call();
+                code.store(std::ptr::null_mut(), Ordering::Relaxed);
+                said.store(number, Ordering::Release);
+            }
+        });
+        let (mut arena, mut stale) = (Mallocator::new().unwrap(), 0);
+        for number in 1..=ROUNDS {
+            write(&arena, number);
+            let mut sealed = arena.seal(Protection::READ_EXECUTE).unwrap();
+            said.store(0, Ordering::Relaxed);
+            code.store(&raw mut sealed, Ordering::Release);
+            while said.load(Ordering::Acquire) == 0 {
+                std::hint::spin_loop();
+            }
+            stale += u32::from(said.load(Ordering::Relaxed) != number);
+            arena = sealed.unseal().unwrap();
+            arena.reset();
+        }
+        assert_eq!(stale, 0, "what lay there before was run");
+    });
 }
 
 /// A scope that is suspended for ever would leave its arena without a limit, and what it holds behind what is sealed.

@@ -134,6 +134,36 @@ fn an_arena_that_a_fork_does_not_have_leaves_alone_what_lives_there() {
     });
 }
 
+/// The numbers of processes come again; which of them has an arena is told otherwise.
+#[test]
+fn a_descendant_that_is_given_the_number_of_the_owner_is_not_taken_for_it() {
+    alone("a_descendant_that_is_given_the_number_of_the_owner_is_not_taken_for_it", || {
+        let builder = Mallocator::builder().size(1 << 20).on_fork(OnFork::Omit);
+        if where_it_exists(&builder).is_none() {
+            return;
+        }
+        let make = || {
+            let arena = builder.build().unwrap();
+            arena.alloc(SECRET);
+            arena
+        };
+        let intact = common::in_a_descendant_of_the_same_number(make, |mut arena| {
+            let base = arena.base().addr().get();
+            // Something else of the new process, at the same address.
+            let other = Mallocator::builder().size(1 << 20).at(base).build().unwrap();
+            let text = other.alloc_str("something else");
+            arena.reset();
+            let trimmed = arena.try_trim().is_err();
+            drop(arena);
+            trimmed && page_at(base) == Page::Accessible(Protection::READ_WRITE) && text == "something else"
+        });
+        if intact.is_none() {
+            println!("this process may not choose the number of another");
+        }
+        assert!(intact.unwrap_or(true));
+    });
+}
+
 fn zeroing() -> Mallocator {
     Mallocator::builder().size(1 << 20).zero_on_release(true).build().unwrap()
 }

@@ -19,6 +19,7 @@ pub mod peers;
 mod report;
 mod results;
 mod rounds;
+pub mod share;
 mod targets;
 mod workloads;
 

@@ -1,7 +1,7 @@
 //! What is measured: the list of workloads, each with the peers it applies to.
 
 mod cold;
-mod collections;
+pub(crate) mod collections;
 pub(crate) mod hot;
 pub(crate) mod lives;
 mod shared;
@@ -155,6 +155,7 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
     let mut all: Vec<Workload> = parts.iter().flat_map(|part| part(scale)).collect();
     all.extend(threads::workloads(scale));
     all.extend(shared::workloads(scale));
+    crate::share::join(&mut all);
     crate::batch::join(&mut all);
     all
 }

@@ -1,8 +1,8 @@
 //! Text as other languages have it, in NUL-terminated code units, and bytes spelt in hexadecimal.
 
-use std::alloc::Layout;
-use std::ptr::NonNull;
-use std::slice;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::slice;
 
 use crate::arena::Mallocator;
 use crate::error::Error;
@@ -68,9 +68,9 @@ fn units<W: Encode>(text: &str) -> impl Iterator<Item = Result<W, Error>> {
         let first =
             units.map_or(Err(Error::CharacterDoesNotFit { character, index, width }), |(first, _)| Ok(first));
         let second = units.and_then(|(_, second)| second).map(Ok);
-        std::iter::once(first).chain(second)
+        core::iter::once(first).chain(second)
     });
-    encoded.chain(std::iter::once(Ok(W::NUL)))
+    encoded.chain(core::iter::once(Ok(W::NUL)))
 }
 
 impl Mallocator {

@@ -1,7 +1,7 @@
 //! Memory by size and alignment.
 
-use std::alloc::Layout;
-use std::ptr::NonNull;
+use core::alloc::Layout;
+use core::ptr::NonNull;
 
 use crate::arena::Mallocator;
 use crate::error::Error;
@@ -11,7 +11,7 @@ impl Mallocator {
     /// the `Alloc` of the original, checked.
     ///
     /// It works whatever the protection of the region. `size` may be 0: then the cursor is only aligned. What aligning
-    /// skips is committed too. The memory is not zeroed; what was never handed out before is zero, unless the arena took over
+    /// skips is committed too. The memory is not zeroed; what was never handed out before is zero, unless the memory was lent, or the arena took over
     /// the range of an earlier one ([`Builder::reuse`](crate::Builder::reuse)).
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Slices.
 
-use std::alloc::Layout;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
-use std::slice;
+use core::alloc::Layout;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::slice;
 
 use crate::alloc::slice_builder::SliceBuilder;
 use crate::arena::Mallocator;
@@ -349,7 +349,7 @@ impl Mallocator {
 /// # Safety
 /// The block has the layout of `source`, and is nobody else's for as long as the result lives.
 #[inline(always)]
-unsafe fn copied<'a, T: Copy>(source: &[T], copy: NonNull<T>) -> &'a mut [T] {
+pub(crate) unsafe fn copied<'a, T: Copy>(source: &[T], copy: NonNull<T>) -> &'a mut [T] {
     // SAFETY: the caller's; as the block is nobody else's, it does not overlap `source`.
     unsafe {
         copy_slice(source, copy.as_ptr());

@@ -1,7 +1,8 @@
 //! Text as Rust has it, UTF-8, and as C and the operating system do.
 
-use std::ffi::{CStr, OsStr};
-use std::fmt::{self, Write};
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+use std::ffi::OsStr;
 
 use crate::alloc::slice_builder::SliceBuilder;
 use crate::arena::Mallocator;
@@ -25,7 +26,7 @@ impl Mallocator {
     pub fn alloc_str(&self, text: &str) -> &mut str {
         let copy = self.alloc_slice_copy(text.as_bytes());
         // SAFETY: a copy of valid UTF-8.
-        unsafe { std::str::from_utf8_unchecked_mut(copy) }
+        unsafe { core::str::from_utf8_unchecked_mut(copy) }
     }
 
     /// [`alloc_str`](Self::alloc_str) that returns the error.
@@ -43,7 +44,7 @@ impl Mallocator {
     pub fn try_alloc_str(&self, text: &str) -> Result<&mut str, Error> {
         let copy = self.try_alloc_slice_copy(text.as_bytes())?;
         // SAFETY: a copy of valid UTF-8.
-        Ok(unsafe { std::str::from_utf8_unchecked_mut(copy) })
+        Ok(unsafe { core::str::from_utf8_unchecked_mut(copy) })
     }
 
     /// Writes formatted text into the arena, piece by piece, with no copy elsewhere.
@@ -83,7 +84,7 @@ impl Mallocator {
         let mut writing = Writing { builder: SliceBuilder::new(self)?, error: Error::Formatting };
         match writing.write_fmt(text) {
             // SAFETY: whole strings were written, one after the other.
-            Ok(()) => Ok(unsafe { std::str::from_utf8_unchecked_mut(writing.builder.finish()) }),
+            Ok(()) => Ok(unsafe { core::str::from_utf8_unchecked_mut(writing.builder.finish()) }),
             Err(fmt::Error) => Err(writing.error),
         }
     }

@@ -1,7 +1,7 @@
 //! Values.
 
-use std::convert::Infallible;
-use std::mem::MaybeUninit;
+use core::convert::Infallible;
+use core::mem::MaybeUninit;
 
 use crate::arena::{Mallocator, Taken};
 use crate::collections::Box;

@@ -1,5 +1,5 @@
 //! Where the memory of an arena comes from, and how far it goes: a reservation of its own, a thread's share of a
-//! [`SyncMallocator`], or memory that somebody lent.
+//! [`SyncMallocator`](crate::SyncMallocator), or memory that somebody lent.
 //!
 //! Owner and views have one pointer to one of these. Marks on the address line of an arena, from its base up:
 //!
@@ -311,7 +311,7 @@ impl Backing {
     pub(super) fn options(&self) -> Options {
         match &self.kind {
             Kind::Own(range) => range.options().clone(),
-            Kind::Share(share) => share.shared().options(),
+            Kind::Share(share) => share.shared().options().clone(),
             Kind::Lent(_) => Options { debug_fill: self.clean == Clean::Fill, ..Options::new(self.size()) },
         }
     }
@@ -416,7 +416,7 @@ impl Backing {
         if fills {
             poison::show(bytes, len);
             // SAFETY: the bytes are this arena's, are there and writable, and nobody uses them.
-            unsafe { clean::set(bytes, len, value) };
+            unsafe { clean::set_all(bytes, len, value) };
         }
         poison::hide(bytes, end.min(self.end()).saturating_sub(start));
     }

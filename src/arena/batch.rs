@@ -223,7 +223,7 @@ impl<'m> Batch<'m> {
         // not overlap `source`.
         unsafe {
             copy_slice(source, copy.as_ptr().cast());
-            Ok(std::slice::from_raw_parts_mut(copy.as_ptr().cast(), source.len()))
+            Ok(core::slice::from_raw_parts_mut(copy.as_ptr().cast(), source.len()))
         }
     }
 
@@ -260,7 +260,7 @@ impl<'m> Batch<'m> {
     pub fn try_alloc_str(&mut self, text: &str) -> Result<&'m mut str, Error> {
         let copy = self.try_alloc_slice_copy(text.as_bytes())?;
         // SAFETY: a copy of valid UTF-8.
-        Ok(unsafe { std::str::from_utf8_unchecked_mut(copy) })
+        Ok(unsafe { core::str::from_utf8_unchecked_mut(copy) })
     }
 
     /// Memory for `layout`, aligned, writable, owned by the caller until the arena takes it back.

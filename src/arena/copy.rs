@@ -1,7 +1,7 @@
 //! Copies of bytes, short ones without a call: names and words are what arenas are filled with, and a call to `memcpy`
 //! costs more than they do.
 
-use std::ptr;
+use core::ptr;
 
 /// Copies a slice: bytes as text has them, of whatever length; anything larger as `memcpy` does, which is less code, and none
 /// of it a call where the length is known.

@@ -74,9 +74,13 @@ impl Mallocator {
     fn refill(&self, size: usize, align: usize, ample: (usize, usize)) -> Result<bump::Block, Error> {
         let (backing, innermost) = (self.backing(), self.innermost());
         let elsewhere = match backing.refill(innermost.cursor(), ample.0, ample.1) {
-            Err(_) if ample != (size, align) => backing.refill(innermost.cursor(), size, align)?,
-            other => other?,
+            Err(_) if ample != (size, align) => backing.refill(innermost.cursor(), size, align),
+            other => other,
         };
+        let elsewhere = elsewhere.map_err(|error| match error {
+            Error::Exhausted { .. } => self.exhausted(size, align),
+            other => other,
+        })?;
         if let Some(start) = elsewhere {
             // What lies between is others', or may be: no cursor of the share goes back over it, whichever view asked.
             innermost.set_cursor(start);
@@ -117,7 +121,7 @@ impl Mallocator {
 
     /// Down, from `end` to `new_end`, where a block of this arena that starts at `start` ends, if it is the last of all: in this
     /// arena, or, when it was taken while a view is open, in the innermost view. Then `pinned` is where what this arena has
-    /// there ends, at most at `new_end`.
+    /// there ends, at most at `new_end`; of a share it may lie in an earlier block.
     pub(in crate::arena) fn lower_end(&self, start: usize, end: usize, new_end: usize, pinned: usize) {
         debug_assert!(start <= new_end && new_end <= end && pinned <= new_end);
         if poison::ON {

@@ -73,6 +73,17 @@ const _: () = assert!(size_of::<Backing>() + align_of::<Backing>() + BASE_ALIGN 
 /// };
 /// println!("{text}");
 /// ```
+///
+/// Nor can the arena:
+///
+/// ```compile_fail,E0597
+/// use std::mem::MaybeUninit;
+/// use mallocator::{Lent, Mallocator};
+///
+/// let arena: Lent<'_>;
+/// let mut buffer = vec![MaybeUninit::<u8>::uninit(); 4096];
+/// arena = Mallocator::from_slice(&mut buffer).unwrap(); // the buffer would go first
+/// ```
 // Not `DerefMut`: a `&mut Mallocator` could be exchanged for another, and blocks would outlive their memory.
 pub struct Lent<'m> {
     arena: Mallocator,
@@ -97,6 +108,12 @@ impl Lent<'_> {
     pub fn reset(&mut self) {
         self.arena.reset();
     }
+}
+
+/// The arena's drop reads its bookkeeping, which lies in the memory. With a drop of its own the memory has to outlive this: without
+/// one, the compiler sees a `Mallocator`, which has no lifetime, and a marker, which has no drop, and lets the memory go first.
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {}
 }
 
 impl Deref for Lent<'_> {
@@ -180,7 +197,7 @@ impl Mallocator {
     /// [`Error::TooSmall`] when there is no room for the bookkeeping and a byte.
     ///
     /// # Safety
-    /// Until the arena and everything that borrows from it is gone:
+    /// Until the arena and everything that borrows from it is gone (one that was forgotten is never gone):
     /// - the bytes are one allocation, can be read and written by ordinary loads and stores, and stay where they are;
     /// - nobody else reads or writes them, in this process or another, but what was handed out, by whoever has it.
     ///

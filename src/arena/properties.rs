@@ -1,9 +1,10 @@
 //! What can be read of an arena: where it is, how large, how full, and the bytes in it.
 
-use std::fmt;
-use std::ptr::NonNull;
+use core::fmt;
+use core::ptr::NonNull;
 
 use crate::arena::Mallocator;
+use crate::arena::backing::Kind;
 use crate::protection::Protection;
 use crate::vm::poison;
 
@@ -128,12 +129,12 @@ impl Mallocator {
         self.backing().reservation().is_some()
     }
 
-    /// The image built so far: all bytes from the base to the cursor.
+    /// The image built so far: all bytes from the base to the cursor. Of a thread's share, whose bytes are not in one piece, none.
     ///
     /// # Safety
     /// For as long as the slice lives:
     /// - every byte of it has been written since this arena was made, the gaps that alignment left and the padding inside
-    ///   values included (gaps in memory that was never handed out before, by this arena or the one whose range it
+    ///   values included (but in memory that was lent, gaps in memory that was never handed out before, by this arena or the one whose range it
     ///   [took over](crate::Builder::reuse), are zero, and count as written; what that one has written does not, as the
     ///   system takes it when it likes, under a slice that must not change);
     /// - its pages can be read;
@@ -152,17 +153,20 @@ impl Mallocator {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub unsafe fn used_bytes(&self) -> &[u8] {
+        if let Kind::Share(_) = self.backing().kind() {
+            return &[];
+        }
         // With what lies between.
         poison::show(self.base(), self.used());
-        // SAFETY: the range lies in the committed prefix of the region; the rest is the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.base().as_ptr(), self.used()) }
+        // SAFETY: the range lies in the committed prefix of the range; the rest is the caller's promise.
+        unsafe { core::slice::from_raw_parts(self.base().as_ptr(), self.used()) }
     }
 }
 
 impl fmt::Debug for Mallocator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mallocator")
-            .field("name", &self.backing().options().name)
+            .field("name", &self.backing().options().name.get())
             .field("base", &self.base())
             .field("size", &self.size())
             .field("committed", &self.committed())

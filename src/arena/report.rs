@@ -70,7 +70,7 @@ impl Report {
     /// # Ok::<(), mallocator::Error>(())
     /// ```
     pub fn name(&self) -> Option<&str> {
-        self.options.name.as_deref()
+        self.options.name.get()
     }
 
     /// The address of the reservation.

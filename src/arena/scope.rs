@@ -95,7 +95,8 @@ impl Mallocator {
     /// # Safety
     /// - `mark` was made by this arena.
     /// - Nothing that was allocated from this arena since is used again, whether by a reference, a collection (also one made
-    ///   before, which has grown since), a [`Batch`](crate::Batch) (also one made before, which has taken a block since), or
+    ///   before, which has grown since), a [`Batch`](crate::Batch) (also one made before, which has taken a block since),
+    ///   a [`Lent`](crate::Lent) arena in it (whose drop reads its bookkeeping), or
     ///   an allocation that a closure or an iterator is still making.
     ///
     /// ```

@@ -9,11 +9,13 @@ use crate::arena::mallocator::dangling;
 use crate::error::{Error, unwrap_or_panic};
 use crate::protection::Protection;
 use crate::pure::bump::{self, Block};
-use crate::vm::{Clean, Options, Reservation, poison};
+use crate::vm::{Options, Reservation, poison};
 use atomics::{Line, Lock, Ordering};
 
 mod allocator;
 mod atomics;
+#[cfg(all(test, any(loom, shuttle)))]
+mod models;
 pub(super) mod share;
 
 /// An arena that threads share: one range, whose cursor they move without a lock. Made by
@@ -55,8 +57,7 @@ pub struct SyncMallocator {
     /// From here on memory was never used, and is zero. This, and what follows, is changed through `&mut` only.
     dirty_below: usize,
     protection: Protection,
-    /// What is done to bytes that are taken back.
-    clean: Clean,
+    options: Options,
     /// Locked to commit more.
     backing: Lock<Backing>,
     /// The address of the next free byte.
@@ -73,6 +74,9 @@ unsafe impl Sync for SyncMallocator {}
 
 impl SyncMallocator {
     pub(crate) fn over(reservation: Reservation) -> Result<Self, Error> {
+        // A copy, as whoever wants to know asks the heap for memory, which is not done under the lock.
+        let options = reservation.options().clone();
+        options.name.granted()?;
         let backing = Backing::own(boxed(reservation)?);
         let (base, end) = (backing.base(), backing.end());
         let (start, ready) = (base.addr().get(), backing.ready());
@@ -83,7 +87,7 @@ impl SyncMallocator {
             end,
             dirty_below: start,
             protection: backing.protection(),
-            clean: backing.options().clean(),
+            options,
             backing: Lock::new(backing),
             cursor: Line::new(start),
             ready: Line::new(ready),
@@ -279,8 +283,8 @@ impl SyncMallocator {
         self.protection
     }
 
-    pub(super) fn options(&self) -> Options {
-        self.backing.lock().options()
+    pub(super) const fn options(&self) -> &Options {
+        &self.options
     }
 
     fn pointer(&self, address: usize) -> NonNull<u8> {

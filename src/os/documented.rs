@@ -24,7 +24,9 @@ const CALLS: [Call; 15] = [
 
 /// What the page has of this platform.
 fn section() -> &'static str {
-    let heading = if cfg!(windows) {
+    let heading = if cfg!(any(miri, mallocator_heap)) {
+        "\n## The heap\n"
+    } else if cfg!(windows) {
         "\n## Windows\n"
     } else if cfg!(any(target_os = "linux", target_os = "android")) {
         "\n## Linux, Android\n"
@@ -58,7 +60,7 @@ fn every_call_to_the_system_is_in_the_documentation() {
     for call in CALLS {
         let name = platform::name_of(call);
         // Neither is a function that can be refused.
-        if ["flush", "advice"].contains(&name) {
+        if ["flush", "advice", "bookkeeping"].contains(&name) {
             continue;
         }
         assert!(section().contains(&format!("`{name}`")), "{name}");

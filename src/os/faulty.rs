@@ -103,6 +103,15 @@ pub(crate) fn end() -> Record {
     })
 }
 
+/// From here on others are refused; the record goes on.
+pub(crate) fn refuse(refuse: Refuse) {
+    SEAM.with_borrow_mut(|seam| seam.refuse = refuse);
+}
+
+pub(crate) fn asked_so_far() -> usize {
+    SEAM.with_borrow(|seam| seam.asked.len())
+}
+
 pub(crate) fn refused_so_far() -> usize {
     SEAM.with_borrow(|seam| seam.refused.len())
 }

@@ -28,11 +28,38 @@ const AT: MapFlags = RESERVE.union(NO_REPLACE);
 #[path = "huge.rs"]
 mod huge;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) use huge::{
-    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice, reserve_huge,
+#[path = "lineage.rs"]
+mod lineage;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "secret.rs"]
+mod secret;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) use self::{
+    huge::{
+        advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice,
+        reserve_huge,
+    },
+    lineage::lineage,
+    secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork},
 };
 
+// Elsewhere there is nothing of the kind, or nothing that can be asked for.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) use super::absent::{
+    HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps, huge_page, lineage,
+    omit_on_fork, on_huge_pages, reserve_for_advice, reserve_huge, wipe_on_fork,
+};
+
+// A hint is for one address, not for a range of them; memory is found at the first touch, not at the commit, so that
+// waiting changes nothing.
+pub(super) use super::absent::{CAN_RESERVE_WITHIN, may_pass, reserve_within};
+
+/// Address space is cheap: more than anybody fills, and little of what there is.
+pub(super) const GROWING: usize = 64 << 30;
+
 pub(super) const COMMIT_IS_CHARGED: bool = false;
+
+pub(super) const CAN_CHOOSE_ADDRESS: bool = true;
 
 pub(super) const PAGE_BEHIND_HUGE: bool = true;
 
@@ -42,8 +69,7 @@ pub(super) const TAKEN: i32 = Errno::EXIST.raw_os_error();
 pub(super) const OMITTED: i32 = Errno::NOMEM.raw_os_error();
 
 /// What an unknown request is answered with.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const UNKNOWN: i32 = Errno::NOTSUP.raw_os_error();
+pub(super) const UNKNOWN: i32 = Errno::NOTSUP.raw_os_error();
 
 #[cfg(test)]
 pub(super) const OUT_OF_MEMORY: i32 = Errno::NOMEM.raw_os_error();
@@ -107,11 +133,6 @@ pub(super) fn usual_cause(call: Call, code: i32) -> Option<&'static str> {
     }
 }
 
-/// Memory is found at the first touch, not at the commit: waiting changes nothing.
-pub(super) const fn may_pass(_code: i32) -> bool {
-    false
-}
-
 pub(super) fn page_size() -> usize {
     rustix::param::page_size()
 }
@@ -142,27 +163,41 @@ pub(super) fn unsupported(protection: Protection) -> Option<&'static str> {
     None
 }
 
+/// A hint is honoured only where a mapping would be put without one: not within the gap (1 MiB with pages of 4 KiB) that the
+/// kernel keeps free below a stack, as frames larger than a page may step over less. `MAP_FIXED_NOREPLACE` does not heed the
+/// gap (<https://man7.org/linux/man-pages/man2/mmap.2.html>, under `MAP_GROWSDOWN`), but tells what is taken from what is too
+/// low or too high, and at no cost where places are tried one after the other: so it is asked first, and the hint decides.
 pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError> {
-    let address = at.map_or(0, NonZeroUsize::get);
+    let Some(at) = at else { return map(size, 0, RESERVE) };
+    if !NO_REPLACE.is_empty() {
+        unmap_new(map_at(size, at, AT)?, size)?;
+    }
+    map_at(size, at, RESERVE)
+}
+
+/// At `at`, or refused as taken.
+fn map_at(size: usize, at: NonZeroUsize, flags: MapFlags) -> Result<NonNull<u8>, OsError> {
+    let start = map(size, at.get(), flags)?;
+    if start.addr() == at {
+        return Ok(start);
+    }
+    unmap_new(start, size)?;
+    Err(OsError::new(Call::Reserve, size, TAKEN))
+}
+
+fn map(size: usize, address: usize, flags: MapFlags) -> Result<NonNull<u8>, OsError> {
     let refused = |errno: Errno| OsError::new(Call::Reserve, size, errno.raw_os_error());
-    let flags = if at.is_some() { AT } else { RESERVE };
     let hint = ptr::without_provenance_mut(address);
     // SAFETY: a new mapping; no flag that replaces one is set.
     let start = unsafe { mm::mmap_anonymous(hint, size, ProtFlags::empty(), flags) }.map_err(refused)?;
-    let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| refused(Errno::NOMEM))?;
-    if at.is_some_and(|at| start.addr() != at) {
-        // SAFETY: the mapping was made above and nobody knows of it.
-        unsafe { mm::munmap(start.as_ptr().cast(), size) }.map_err(refused)?;
-        return Err(refused(Errno::EXIST));
-    }
-    Ok(start)
+    NonNull::new(start.cast::<u8>()).ok_or_else(|| refused(Errno::NOMEM))
 }
 
-/// A hint is for one address, not for a range of them: places are tried one after the other.
-pub(super) const CAN_RESERVE_WITHIN: bool = false;
-
-pub(super) const fn reserve_within(_: usize, _: usize, _: usize) -> Option<NonNull<u8>> {
-    None
+/// Takes back what [`map`] made.
+fn unmap_new(start: NonNull<u8>, size: usize) -> Result<(), OsError> {
+    // SAFETY: the mapping was just made, and nobody knows of it.
+    unsafe { mm::munmap(start.as_ptr().cast(), size) }
+        .map_err(|errno| OsError::new(Call::Reserve, size, errno.raw_os_error()))
 }
 
 fn prot_flags(protection: Protection) -> MprotectFlags {
@@ -226,54 +261,6 @@ pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) -> Result<(), OsErr
     unsafe { mm::madvise(start.as_ptr().cast(), len, DISCARD) }
         .map_err(|errno| OsError::new(Call::Discard, len, errno.raw_os_error()))
 }
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-#[path = "secret.rs"]
-mod secret;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-#[path = "no_secret.rs"]
-mod secret;
-pub(super) use secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork};
-
-/// Elsewhere there are none, or none that can be asked for.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod no_huge {
-    use super::{Call, Errno, NonNull, NonZeroUsize, OsError, Protection};
-
-    fn none<T>(call: Call, len: usize) -> Result<T, OsError> {
-        Err(OsError::new(call, len, Errno::NOTSUP.raw_os_error()))
-    }
-    pub(in crate::os) const fn huge_page() -> Option<usize> {
-        None
-    }
-    pub(in crate::os) const fn advised_huge_page() -> Option<usize> {
-        None
-    }
-    pub(in crate::os) unsafe fn advise_huge(_: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        none(Call::AdviseHuge, len)
-    }
-    pub(in crate::os) const unsafe fn advise_small(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
-        Ok(())
-    }
-    pub(in crate::os) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, OsError> {
-        super::reserve(size, None)
-    }
-    pub(in crate::os) const fn on_huge_pages(_: NonNull<u8>, _: usize) -> Option<usize> {
-        None
-    }
-    pub(in crate::os) fn reserve_huge(
-        size: usize,
-        _: Option<NonZeroUsize>,
-        _: usize,
-        _: Protection,
-    ) -> Result<NonNull<u8>, OsError> {
-        none(Call::ReserveHuge, size)
-    }
-}
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) use no_huge::{
-    advise_huge, advise_small, advised_huge_page, huge_page, on_huge_pages, reserve_for_advice, reserve_huge,
-};
 
 pub(super) unsafe fn protect(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {
     // SAFETY: the caller's.
@@ -340,8 +327,34 @@ pub(super) unsafe fn flush_instruction_cache(start: NonNull<u8>, len: usize) -> 
         }
         asm!("dsb ish", "isb", options(nostack, preserves_flags));
     }
+    synchronize_other_cores();
     Ok(())
 }
+
+/// The instruction caches of all cores are clean by now, but what another core has fetched before it may still run: it takes
+/// an `isb` there too, or an exception, before the core runs code that lies where other code lay. `membarrier` has every
+/// core that runs a thread of this process do so; the others do when they are given one.
+/// <https://man7.org/linux/man-pages/man2/membarrier.2.html>
+///
+/// The first call of a process registers it. Kernels before 4.16, and sandboxes, may refuse both: then a thread that has
+/// entered the kernel since, as one does that was started or had to wait, runs what was written; of one that was spinning all
+/// the while that is not promised.
+#[cfg(all(target_arch = "aarch64", any(target_os = "linux", target_os = "android")))]
+fn synchronize_other_cores() {
+    use rustix::thread::{MembarrierCommand, membarrier};
+    let synchronize = || membarrier(MembarrierCommand::PrivateExpeditedSyncCore);
+    if synchronize() == Err(Errno::PERM) {
+        let registered = membarrier(MembarrierCommand::RegisterPrivateExpeditedSyncCore);
+        let _ = registered.and_then(|()| synchronize());
+    }
+}
+
+/// The BSDs have no such call.
+#[cfg(all(
+    target_arch = "aarch64",
+    not(any(target_os = "linux", target_os = "android", target_vendor = "apple"))
+))]
+const fn synchronize_other_cores() {}
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) unsafe fn flush_instruction_cache(_: NonNull<u8>, _: usize) -> Result<(), OsError> {

@@ -30,7 +30,12 @@ use windows_sys::Win32::System::Threading::GetCurrentProcess;
 use super::{Call, OsError};
 use crate::protection::Protection;
 
+/// Address space is cheap: more than anybody fills, and little of what there is.
+pub(super) const GROWING: usize = 64 << 30;
+
 pub(super) const COMMIT_IS_CHARGED: bool = true;
+
+pub(super) const CAN_CHOOSE_ADDRESS: bool = true;
 
 pub(super) const PAGE_BEHIND_HUGE: bool = false;
 
@@ -38,11 +43,13 @@ pub(super) const TAKEN: i32 = ERROR_INVALID_ADDRESS as i32;
 
 pub(super) const OMITTED: i32 = ERROR_INVALID_ADDRESS as i32;
 
-const UNKNOWN: i32 = ERROR_NOT_SUPPORTED as i32;
+pub(super) const UNKNOWN: i32 = ERROR_NOT_SUPPORTED as i32;
 
-#[path = "no_secret.rs"]
-mod secret;
-pub(super) use secret::{HAS_SECRET_ADVICE, exclude_from_dumps, omit_on_fork, wipe_on_fork};
+// Windows takes no advice: nothing but `MEM_LARGE_PAGES` puts anything on huge pages, and nothing keeps memory out of dumps.
+pub(super) use super::absent::{
+    HAS_SECRET_ADVICE, advise_huge, advise_small, advised_huge_page, exclude_from_dumps, lineage,
+    omit_on_fork, on_huge_pages, reserve_for_advice, wipe_on_fork,
+};
 
 #[cfg(test)]
 pub(super) const OUT_OF_MEMORY: i32 = ERROR_NOT_ENOUGH_MEMORY as i32;
@@ -205,16 +212,6 @@ pub(super) fn huge_page() -> Option<usize> {
     size.is_power_of_two().then_some(size)
 }
 
-/// Windows takes no advice.
-pub(super) const fn advised_huge_page() -> Option<usize> {
-    None
-}
-
-/// Nothing to align for.
-pub(super) fn reserve_for_advice(size: usize, _: usize) -> Result<NonNull<u8>, OsError> {
-    reserve(size, None)
-}
-
 /// Large pages are reserved and committed in one call, are always in memory, and are a reservation of their own.
 pub(super) fn reserve_huge(
     size: usize,
@@ -228,19 +225,6 @@ pub(super) fn reserve_huge(
     // SAFETY: a new reservation never replaces another.
     let start = unsafe { VirtualAlloc(address, size, kind, page_flags(protection)) };
     NonNull::new(start.cast()).ok_or_else(|| last_error(Call::ReserveHuge, size))
-}
-
-pub(super) unsafe fn advise_huge(_: NonNull<u8>, len: usize) -> Result<(), OsError> {
-    Err(OsError::new(Call::AdviseHuge, len, ERROR_NOT_SUPPORTED as i32))
-}
-
-/// Nothing but `MEM_LARGE_PAGES` puts anything on huge pages.
-pub(super) const unsafe fn advise_small(_: NonNull<u8>, _: usize) -> Result<(), OsError> {
-    Ok(())
-}
-
-pub(super) const fn on_huge_pages(_: NonNull<u8>, _: usize) -> Option<usize> {
-    None
 }
 
 pub(super) unsafe fn commit(start: NonNull<u8>, len: usize, protection: Protection) -> Result<(), OsError> {

@@ -106,7 +106,10 @@ pub struct Rooted<R: Root> {
 unsafe impl<R: Root> Send for Rooted<R> where for<'a> R::In<'a>: Send {}
 
 impl<R: Root> Rooted<R> {
-    /// Builds a root in `arena`.
+    /// Builds a root in `arena`, which is put on the heap, so that it can be moved while the root borrows it.
+    ///
+    /// # Aborts
+    /// When the heap refuses those 64 bytes, as a `Box` does.
     ///
     /// ```
     /// use mallocator::{Mallocator, Root, Rooted};
@@ -131,6 +134,9 @@ impl<R: Root> Rooted<R> {
     ///
     /// # Errors
     /// That of `build`, with the arena, in which is what it has built until then.
+    ///
+    /// # Aborts
+    /// As [`new`](Self::new), when the heap refuses the 64 bytes that the arena is kept in.
     ///
     /// ```
     /// use mallocator::{Mallocator, Root, Rooted};

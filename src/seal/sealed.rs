@@ -132,6 +132,11 @@ impl Mallocator {
     /// macOS with a hardened runtime makes no page executable that was writable, except with an entitlement. When the memory
     /// behind cannot go back, as on [huge pages that are required](crate::HugePages::Required), it gets the protection too.
     ///
+    /// On aarch64, where each processor fetches instructions ahead, code that was sealed runs on every thread, whatever lay
+    /// there before: Linux has the other processors drop what they had fetched, by `membarrier`. Kernels before 4.16, sandboxes
+    /// that forbid the call, and the BSDs do not; there it runs on every thread that has since been started or has waited in
+    /// the system (on a lock, a channel, a sleep), and nothing is promised of one that was spinning all the while.
+    ///
     /// ```
     /// use mallocator::{Mallocator, Protection};
     ///

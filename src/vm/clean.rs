@@ -31,11 +31,10 @@ const FEW: usize = 16 * PIECE;
 /// # Safety
 /// The bytes can be read and written, and nobody else uses them.
 pub(crate) unsafe fn set(start: NonNull<u8>, len: usize, value: u8) {
-    if len <= FEW {
+    // An interpreter takes a look at what is undefined for a mistake.
+    if len <= FEW || cfg!(miri) {
         // SAFETY: the caller's.
-        unsafe { start.write_bytes(value, len) };
-        observed(start);
-        return;
+        return unsafe { set_all(start, len, value) };
     }
     let mut at = 0;
     while at < len {
@@ -50,6 +49,16 @@ pub(crate) unsafe fn set(start: NonNull<u8>, len: usize, value: u8) {
         }
         at += piece;
     }
+}
+
+/// Sets `len` bytes to `value`, whatever they are: for memory that is there as a whole, and may never have been written.
+///
+/// # Safety
+/// The bytes can be written, and nobody else uses them.
+pub(crate) unsafe fn set_all(start: NonNull<u8>, len: usize, value: u8) {
+    // SAFETY: the caller's.
+    unsafe { start.write_bytes(value, len) };
+    observed(start);
 }
 
 /// # Safety
@@ -67,11 +76,15 @@ unsafe fn is_zero(start: NonNull<u8>, len: usize) -> bool {
 /// what is loaded after is not undefined, as padding is.
 #[inline]
 fn observed(start: NonNull<u8>) -> NonNull<u8> {
-    #[cfg(any(
-        target_arch = "x86_64",
-        target_arch = "aarch64",
-        target_arch = "riscv64",
-        target_arch = "loongarch64"
+    // Interpreters have no assembler.
+    #[cfg(all(
+        not(miri),
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64"
+        )
     ))]
     // SAFETY: no instruction.
     unsafe {

@@ -1,5 +1,6 @@
 //! What can be asked of a range.
 
+use crate::error::Error;
 use crate::protection::Protection;
 use crate::vm::clean::Clean;
 
@@ -49,7 +50,7 @@ pub enum HugePages {
     /// Linux takes them from a pool that the administrator fills (`vm.nr_hugepages`;
     /// <https://docs.kernel.org/admin-guide/mm/hugetlbpage.html>). Windows wants the privilege `SeLockMemoryPrivilege`
     /// (<https://learn.microsoft.com/windows/win32/memory/large-page-support>), and there the page behind the range is not
-    /// reserved. Elsewhere it is [`Error::Unsupported`](crate::Error::Unsupported).
+    /// reserved. Elsewhere it is [`Error::Unsupported`].
     Required,
 }
 
@@ -57,8 +58,9 @@ pub enum HugePages {
 ///
 /// `fork` itself is unsafe in Rust. In the new process an arena that is not [`Copy`](Self::Copy) may be dropped, and nothing
 /// else may be done with it or with what was allocated in it: nor may a [`Rooted`](crate::Rooted) or a collection be dropped
-/// whose contents have a drop of their own. Processes are told apart by their numbers, so a new one that is the first of
-/// a namespace of its own, as the old one was of its, is taken for the old one.
+/// whose contents have a drop of their own. However the new
+/// process was made, and whatever its number, it is told from the old one by a page that the kernel wipes; where a kernel
+/// (before 4.14) or an emulator has no such page, by the number alone.
 ///
 /// ```
 /// use mallocator::{Error, Mallocator, OnFork};
@@ -84,8 +86,55 @@ pub enum OnFork {
     Omit,
 }
 
+/// A name for people, if there is one. Asking the heap for room for it can be refused; that is an error where it is to be used,
+/// and where it is only told there is none then.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Nothing,
+    Given(String),
+    Refused { size: usize },
+}
+
+impl Name {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut copy = String::new();
+        match copy.try_reserve_exact(name.len()) {
+            Ok(()) => {
+                copy.push_str(name);
+                Self::Given(copy)
+            }
+            Err(_) => Self::Refused { size: name.len() },
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&str> {
+        match self {
+            Self::Given(name) => Some(name),
+            Self::Nothing | Self::Refused { .. } => None,
+        }
+    }
+
+    /// Whether there was room for it.
+    pub(crate) const fn granted(&self) -> Result<(), Error> {
+        match *self {
+            Self::Refused { size } => Err(Error::Heap { size }),
+            Self::Nothing | Self::Given(_) => Ok(()),
+        }
+    }
+}
+
+impl Clone for Name {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Given(name) => Self::new(name),
+            Self::Refused { size } => Self::Refused { size: *size },
+        }
+    }
+}
+
 /// What to reserve, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question with two answers")]
 pub(crate) struct Options {
     pub(crate) size: usize,
@@ -104,7 +153,7 @@ pub(crate) struct Options {
     pub(crate) zero_on_release: bool,
     /// Whether bytes that are taken back become a pattern.
     pub(crate) debug_fill: bool,
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Name,
 }
 
 impl Options {
@@ -121,23 +170,13 @@ impl Options {
             on_fork: OnFork::Copy,
             zero_on_release: false,
             debug_fill: Self::DEBUG_FILL,
-            name: None,
+            name: Name::Nothing,
         }
     }
 
     /// Whether nothing but the size was chosen, so that any range of the size will do.
     pub(crate) fn are_plain(&self) -> bool {
-        self.reuse
-            && self.protection == Protection::READ_WRITE
-            && self.placement == Placement::Anywhere
-            && self.huge_pages == HugePages::Transparent
-            && self.name.is_none()
-            && !self.guard_pages
-            && !self.lock
-            && !self.exclude_from_dumps
-            && self.on_fork == OnFork::Copy
-            && !self.zero_on_release
-            && self.debug_fill == Self::DEBUG_FILL
+        *self == Self::new(self.size)
     }
 
     /// What is done about mistakes where nobody asked.

@@ -48,6 +48,9 @@ pub(super) fn reserve_placed(
                 if os::is_taken(&refusal) { Error::AddressInUse { address, size } } else { refusal.into() }
             })
         }
+        Placement::Near { address, distance } if !os::CAN_CHOOSE_ADDRESS => {
+            Err(Error::OutOfReach { address, distance })
+        }
         Placement::Near { address, distance } => {
             let mut error = Error::OutOfReach { address, distance };
             let mut refusals = 0;

@@ -50,8 +50,15 @@ pub(crate) struct Reservation {
     /// The last refusal to make bytes zero that were taken back, or to lock them again.
     pub(super) refused: Cell<Option<OsError>>,
     /// The process that has the range, where one that was forked off it has not.
-    pub(super) process: Option<u32>,
+    pub(super) process: Option<Identity>,
     pub(super) released: bool,
+}
+
+/// Its lineage and its number: an emulator may take the advice that the first relies on, and not follow it.
+type Identity = (u64, u32);
+
+fn identity() -> Identity {
+    (os::lineage(), std::process::id())
 }
 
 impl Reservation {
@@ -60,6 +67,7 @@ impl Reservation {
     pub(crate) fn reserve(options: Options) -> Result<Self, Error> {
         check(options.protection)?;
         check_options(&options)?;
+        options.name.granted()?;
         if options.huge_pages == HugePages::Required {
             return Self::reserve_huge(options);
         }
@@ -152,7 +160,7 @@ impl Reservation {
             torn: Cell::new(None),
             protection: Cell::new(options.protection),
             refused: Cell::new(None),
-            process: (options.on_fork == OnFork::Omit).then(std::process::id),
+            process: (options.on_fork == OnFork::Omit).then(identity),
             options,
             released: false,
         };
@@ -187,7 +195,7 @@ impl Reservation {
 
     /// Whether this process has the range: one that was forked off may not.
     pub(super) fn is_here(&self) -> Result<(), OsError> {
-        let here = self.process.is_none_or(|process| process == std::process::id());
+        let here = self.process.is_none_or(|process| process == identity());
         if here { Ok(()) } else { Err(os::omitted(self.size)) }
     }
 

@@ -167,3 +167,60 @@ pub fn in_a_fork(check: impl FnOnce() -> bool) -> Option<bool> {
         }
     }
 }
+
+/// Makes something in a process that ends, and calls `check` with the copy that a descendant has of it, which is then given
+/// the number of that process; says what it said. `None` where this process may not choose numbers.
+///
+/// All of that is in a namespace of its own, and this process has no other threads.
+pub fn in_a_descendant_of_the_same_number<T>(
+    make: impl FnOnce() -> T,
+    check: impl FnOnce(T) -> bool,
+) -> Option<bool> {
+    const NOT_PERMITTED: libc::c_int = 77;
+    let ended = |status| if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 1 };
+    // SAFETY: every new process ends here, and runs nothing else.
+    unsafe {
+        if libc::unshare(libc::CLONE_NEWPID) != 0 {
+            return None;
+        }
+        let (first, mut status) = (libc::fork(), 0);
+        if first > 0 {
+            assert_eq!(libc::waitpid(first, &raw mut status, 0), first);
+            return Some(ended(status)).filter(|&code| code != NOT_PERMITTED).map(|code| code == 0);
+        }
+        // The first process of the namespace: whoever loses its parent is its child.
+        if libc::fork() > 0 {
+            let mut worst = 0;
+            while libc::waitpid(-1, &raw mut status, 0) > 0 {
+                worst = worst.max(ended(status));
+            }
+            libc::_exit(worst);
+        }
+        let (copied, number) = (make(), libc::getpid());
+        if libc::fork() > 0 {
+            libc::_exit(0);
+        }
+        // <https://man7.org/linux/man-pages/man2/clone.2.html>: exit_signal, set_tid, set_tid_size.
+        let mut arguments = [0_u64; 11];
+        (arguments[4], arguments[8], arguments[9]) = (17, (&raw const number).expose_provenance() as u64, 1);
+        // The number is free once the process has been waited for.
+        let mut tries = 0;
+        let child = loop {
+            let child = libc::syscall(libc::SYS_clone3, arguments.as_ptr(), size_of_val(&arguments));
+            let taken = child < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EEXIST);
+            tries += 1;
+            if !taken || tries == 1000 {
+                break child;
+            }
+            libc::usleep(1000);
+        };
+        if child < 0 {
+            libc::_exit(NOT_PERMITTED);
+        }
+        if child > 0 {
+            assert_eq!(i64::from(libc::waitpid(-1, &raw mut status, 0)), child);
+            libc::_exit(ended(status));
+        }
+        libc::_exit(i32::from(libc::getpid() != number || !check(copied)));
+    }
+}

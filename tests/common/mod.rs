@@ -16,8 +16,8 @@ use std::ops::Range;
 pub use children::{aborts, alone, alone_or, apart, describe, dies, is_child};
 use mallocator::{Mallocator, Protection};
 pub use system::{
-    announce_faults, in_a_fork, limit_locked_memory, mapping_flags, page_at, reserve_bare, resident,
-    writable_and_executable,
+    announce_faults, in_a_descendant_of_the_same_number, in_a_fork, limit_locked_memory, mapping_flags,
+    page_at, reserve_bare, resident, writable_and_executable,
 };
 #[cfg(unix)]
 pub use system::{mappings, resident_in};
@@ -42,6 +42,10 @@ pub fn range_of(arena: &Mallocator) -> Range<usize> {
 /// Asks the operating system whether exactly the committed part of the arena has its protection, and whether the
 /// rest, and the page behind it, is inaccessible.
 pub fn check_pages(arena: &Mallocator) {
+    // On the heap a page is one by name, and nothing is asked.
+    if cfg!(mallocator_heap) {
+        return;
+    }
     let range = range_of(arena);
     let committed = range.start + arena.committed();
     let page = mallocator::page_size();

@@ -112,3 +112,11 @@ pub fn limit_locked_memory(_: u64) -> bool {
 pub fn in_a_fork(_: impl FnOnce() -> bool) -> Option<bool> {
     None
 }
+
+/// Nor does a process choose a number there.
+pub fn in_a_descendant_of_the_same_number<T>(
+    _: impl FnOnce() -> T,
+    _: impl FnOnce(T) -> bool,
+) -> Option<bool> {
+    None
+}

@@ -4,9 +4,16 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod across_blocks;
 mod blocks;
 mod callers;
 mod errors;
+mod faults;
+mod lent;
 mod pages;
+#[cfg(target_os = "linux")]
+mod places;
 mod scopes;
+mod shadow;
+mod share;
 mod zero;

@@ -48,7 +48,7 @@ fn passes<P: Peer + 'static>(mut pass: impl FnMut(&P) + 'static) -> Task {
     })
 }
 
-fn push<P: Peer + 'static>(count: usize) -> Task {
+pub(crate) fn push<P: Peer + 'static>(count: usize) -> Task {
     passes(move |peer: &P| push_pass(peer.allocator(), count))
 }
 

@@ -173,7 +173,7 @@ fn layout_pass<P: Peer>(peer: &P, layouts: &[Layout], kept: &mut Vec<NonNull<u8>
     }
 }
 
-fn strings<P: Peer + 'static>(count: usize) -> Task {
+pub(crate) fn strings<P: Peer + 'static>(count: usize) -> Task {
     let (text, places) = inputs::words(count);
     let layout = |place: &std::ops::Range<usize>| Layout::for_value(&text[place.clone()]);
     blocks(places.iter().map(layout).collect(), {

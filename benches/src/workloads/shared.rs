@@ -1,6 +1,4 @@
-//! Two threads that fill warm memory: by arenas of their own, and by one atomic cursor.
-//!
-//! A share of a common arena stands beside these, where the library has one.
+//! Two threads that fill warm memory: by arenas of their own, by shares of a common one, and by one atomic cursor.
 
 use std::alloc::Layout;
 use std::hint::black_box;
@@ -8,6 +6,8 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use crate::{share, targets};
 
 use super::lives::{Line, fill, unfill};
 use super::threads::together;
@@ -20,7 +20,8 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     let count = scale.of(1_000_000, 20_000);
     let mut entries = entries!(own_warm_arenas [] (count);
         Mallocator, Bump, BumpScope, BumpScope8, Blink, Glibc, Mimalloc, Jemalloc, Snmalloc);
-    entries.insert(1, Entry { peer: "mallocator, shared", task: Box::new(move || shares(count)) });
+    entries.insert(1, Entry { peer: targets::SHARE, task: Box::new(move || shares(count)) });
+    entries.insert(2, Entry { peer: "mallocator, batches of one", task: Box::new(move || batches(count)) });
     entries.push(Entry { peer: "mallocator, one cursor", task: Box::new(move || one_cursor_of_ours(count)) });
     entries.push(Entry { peer: "one atomic cursor", task: Box::new(move || one_cursor(count)) });
     vec![Workload {
@@ -55,8 +56,32 @@ fn own_warm_arenas<P: Peer + Send + 'static>(count: usize) -> Task {
     })
 }
 
-/// An arena that both threads share, kept and reset, and of which each takes blocks for itself.
+/// An arena that both threads share, kept and reset, and of which each has a share.
 fn shares(count: usize) -> Task {
+    let builder = Mallocator::builder().size(1 << 30);
+    let mut shared = builder.build_sync().expect("address space");
+    Box::new(move |passes| -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..passes {
+            total += together(|_| fill_share(shared.try_local(share::BLOCK).expect("memory"), count));
+            shared.reset();
+        }
+        total
+    })
+}
+
+/// As [`fill`].
+#[inline(never)]
+fn fill_share(arena: &Mallocator, count: usize) {
+    let mut last = None;
+    for number in 0..count {
+        last = Some(NonNull::from(arena.alloc(Line::new(last, number))));
+    }
+    black_box(last);
+}
+
+/// The same by batches.
+fn batches(count: usize) -> Task {
     const BLOCK: usize = 2 << 20;
     let builder = Mallocator::builder().size(1 << 30);
     let mut shared = builder.build_sync().expect("address space");

@@ -183,7 +183,7 @@ fn rounds<'a>(size: usize, mut lend: impl FnMut() -> Loan<'a>, input: &mut Input
         assert!(matches!(refused, Err(Error::NotItsOwn { .. })));
         shadow.forget(0);
         match loan.as_mut().unwrap() {
-            Loan::Borrowed(lent) => lent.reset(),
+            Loan::Borrowed(arena) => arena.reset(),
             Loan::Owned(arena) => {
                 arena.reset();
                 arena.trim();

@@ -1,14 +1,15 @@
-//! What threads meet at: the standard library's atomics and lock, or those of a model checker, which tries every order.
+//! What threads meet at: the standard library's atomics and lock, or, in the models, those of a checker that tries many orders.
 
-#[cfg(not(loom))]
-pub(super) use core::sync::atomic::{AtomicUsize, Ordering};
-#[cfg(loom)]
-pub(super) use loom::sync::atomic::{AtomicUsize, Ordering};
-#[cfg(not(loom))]
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
-#[cfg(loom)]
-use loom::sync::{Mutex, MutexGuard};
+use sync::atomic::AtomicUsize;
+pub(super) use sync::atomic::Ordering;
+use sync::{Mutex, MutexGuard};
+
+#[cfg(all(test, any(loom, shuttle)))]
+use super::models::sync;
+#[cfg(not(all(test, any(loom, shuttle))))]
+use std::sync;
 
 /// A number on lines of the cache of its own. Two lines of 64 bytes, as processors fetch them in pairs.
 #[repr(align(128))]
@@ -23,6 +24,7 @@ impl Line {
         self.0.load(order)
     }
 
+    /// Tells others of what was just done.
     pub(super) fn store(&self, value: usize, order: Ordering) {
         self.0.store(value, order);
     }
@@ -43,9 +45,8 @@ pub(super) struct Lock<T>(Mutex<T>);
 
 pub(super) type LockGuard<'a, T> = MutexGuard<'a, T>;
 
-#[cfg(not(loom))]
 impl<T> Lock<T> {
-    pub(super) const fn new(value: T) -> Self {
+    pub(super) fn new(value: T) -> Self {
         Self(Mutex::new(value))
     }
 
@@ -59,24 +60,5 @@ impl<T> Lock<T> {
 
     pub(super) fn into_inner(self) -> T {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(loom)]
-impl<T> Lock<T> {
-    pub(super) fn new(value: T) -> Self {
-        Self(Mutex::new(value))
-    }
-
-    pub(super) fn lock(&self) -> LockGuard<'_, T> {
-        self.0.lock().unwrap()
-    }
-
-    pub(super) fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut().unwrap()
-    }
-
-    pub(super) fn into_inner(self) -> T {
-        self.0.into_inner().unwrap()
     }
 }

@@ -116,6 +116,7 @@ impl SyncMallocator {
     ///   [`available`](Mallocator::available) of what is left to it at this moment.
     /// - [`protect`](Mallocator::protect) is [`Error::NotItsOwn`]: other threads have memory in the same pages. Methods that
     ///   take `&mut self` or `self`, as `reset`, `trim`, `free` and `seal` do, do not exist on it: they are the shared arena's.
+    /// - What fails half way, as an iterator that has no end, leaves the share with the blocks that it took for it.
     /// - Bytes that are taken back in its block are zeroed, filled or hidden as the options of the shared arena say; what is
     ///   left in a block that it has no more than the end of, when the shared arena is reset.
     ///
@@ -190,7 +191,12 @@ impl SyncMallocator {
         let end = share.end();
         // SAFETY: the caller's.
         unsafe {
-            backing.write(Backing::new(self.base, self.dirty_below, self.clean, Kind::Share(share)));
+            backing.write(Backing::new(
+                self.base,
+                self.dirty_below,
+                self.options.clean(),
+                Kind::Share(share),
+            ));
             arena.write(Mallocator::share(NonNull::new_unchecked(backing), self.base, first));
             (*backing).set_root(NonNull::new_unchecked(arena).cast());
             (*backing).hide(first, end);
@@ -263,7 +269,7 @@ const _: () = assert!(size_of::<Header>() <= 256 && align_of::<Header>() <= LINE
 
 #[cfg(test)]
 mod tests {
-    use crate::Mallocator;
+    use crate::arena::Mallocator;
 
     /// A scope is open on a share whose block is nearly full, and the memory after that block is somebody else's; then `act`
     /// has the share. What it gives back leaves no cursor in the old block, as the end is that of the new one.
