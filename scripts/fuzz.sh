@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets, each on its corpus and on what the fuzzer makes of it: `scripts/fuzz.sh [SECONDS]`. The target of
-# the whole API gets half of the time. What several threads do is the same calls, and has that corpus too. A stable compiler is told to accept the unstable flags.
+# the whole API gets half of the time; that of several threads makes the same calls, and has its corpus. A stable compiler is
+# told to accept the unstable flags.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/debian.sh

@@ -19,6 +19,8 @@ not_under_wine=(
     # Linux has the pool of huge pages, and the file that says what is on them.
     required_ones_come_from_the_pool_and_go_back_to_it
     os::platform::huge::tests::the_huge_pages_of_the_mappings_in_a_range_are_counted
+    # The file that says what advice a mapping has is Linux's.
+    faults::advice_for_huge_pages_stays_within_the_reservation
     # Mappings are Linux's, and so is the limit on them.
     an_arena_is_three_mappings_at_most
     too_many_mappings_refuse_a_change_by_name_and_change_nothing

@@ -16,8 +16,10 @@ struct Heap;
 thread_local! {
     /// Calls that asked for memory, or gave some back.
     static CALLS: Cell<usize> = const { Cell::new(0) };
-    /// How many requests are granted before one is refused, and all that follow.
+    /// How many requests are granted before one is refused.
     static GRANTED: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// Whether all that follow are refused too.
+    static AND_ALL_AFTER: Cell<bool> = const { Cell::new(false) };
     /// From where every call takes a note.
     static NOTEBOOK: Cell<Option<Notebook>> = const { Cell::new(None) };
     static NOTES: Cell<Notes> = const { Cell::new(Notes { count: 0, places: [None; MOST_NOTES] }) };
@@ -67,7 +69,12 @@ unsafe impl GlobalAlloc for Heap {
         called();
         let granted = GRANTED.try_with(|granted| {
             let left = granted.get();
-            granted.set(if left == usize::MAX { left } else { left.saturating_sub(1) });
+            granted.set(match left {
+                usize::MAX => left,
+                0 if AND_ALL_AFTER.get() => 0,
+                0 => usize::MAX,
+                _ => left - 1,
+            });
             left > 0
         });
         if granted == Ok(false) {
@@ -336,7 +343,8 @@ fn refuse_everything_once() {
             changed.map(drop)
         }),
     ];
-    for (name, attempt) in attempts {
+    for ((name, attempt), all_after) in attempts.into_iter().flat_map(|one| [(one, false), (one, true)]) {
+        AND_ALL_AFTER.set(all_after);
         let mut refusals = 0;
         for granted in 0.. {
             let spaces = address_space();

@@ -1,4 +1,4 @@
-//! Every typed method of a [`Mallocator`](crate::Mallocator), for threads that share an arena: one list. Each row is carried out
+//! Every typed method of a [`Mallocator`], for threads that share an arena: one list. Each row is carried out
 //! by the method of that name on a [share](SyncMallocator::local) that takes just what it needs; values and copies, which are
 //! known before, are put straight into what the common cursor gives.
 

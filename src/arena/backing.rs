@@ -1,5 +1,5 @@
 //! Where the memory of an arena comes from, and how far it goes: a reservation of its own, a thread's share of a
-//! [`SyncMallocator`], or memory that somebody lent.
+//! [`SyncMallocator`](crate::SyncMallocator), or memory that somebody lent.
 //!
 //! Owner and views have one pointer to one of these. Marks on the address line of an arena, from its base up:
 //!

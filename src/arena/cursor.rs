@@ -131,9 +131,9 @@ impl Mallocator {
             return self.lower(new_end);
         }
         if self.has_view() && self.is_last(start, end) {
-            // Where a block, or what was there before it, was in another range of a share, what lies between is others'.
+            // What was there before a block may be in another range of a share: what lies between is others'.
             let floor = self.backing().floor();
-            let (new_end, pinned) = (new_end.max(floor), pinned.max(floor));
+            let (new_end, pinned) = (new_end.max(floor).min(end), pinned.max(floor).min(end));
             self.reclaim(new_end, end);
             self.innermost().set_cursor(new_end);
             self.unpin(new_end);

@@ -120,7 +120,8 @@ impl<'a> Taken<'a> {
         // SAFETY: the old block is the holder's and the new one was just taken, so they are apart; neither is smaller.
         unsafe { other.copy_from_nonoverlapping(self.start, self.size.min(layout.size())) };
         poison::hide(self.start, self.size);
-        if !was_last {
+        // In another block of a share it does not follow what it has outgrown: others have what lies between.
+        if !was_last || self.first < arena.backing().floor() {
             (self.before, self.first) = (before, other.addr().get());
         }
         (self.start, self.size) = (other, layout.size());

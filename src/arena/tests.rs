@@ -1,7 +1,7 @@
 //! What cannot be seen from outside.
 
 use super::Mallocator;
-use crate::Protection;
+use crate::protection::Protection;
 use crate::pure::bump::SLOW_MARGIN;
 use crate::vm::Reservation;
 

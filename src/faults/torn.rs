@@ -98,3 +98,21 @@ fn nothing_asks_the_system_for_a_change_of_what_is_torn() {
         assert_eq!(changes, record.refused.len());
     }
 }
+
+/// Nobody knows what the pages had: what is taken for it may be less than live data needs.
+#[test]
+fn a_change_that_is_refused_is_not_taken_back_where_it_is_not_known_what_there_was() {
+    let record = with_faults(Refuse::Nothing, OUT_OF_MEMORY, || {
+        let arena = torn(false, true);
+        for range in [0..page_size(), page_size()..3 * page_size(), 0..arena.size()] {
+            let asked = faulty::asked_so_far();
+            refuse_changes(true);
+            // SAFETY: nothing in the arena is used.
+            assert!(unsafe { arena.protect(range, Protection::READ) }.is_err());
+            refuse_changes(false);
+            assert_eq!(faulty::asked_so_far(), asked + 1, "the change, and no way back");
+            assert_eq!(arena.protection(), Protection::NO_ACCESS);
+        }
+    });
+    assert_eq!(record.leaked, 0);
+}

@@ -50,7 +50,7 @@ pub enum HugePages {
     /// Linux takes them from a pool that the administrator fills (`vm.nr_hugepages`;
     /// <https://docs.kernel.org/admin-guide/mm/hugetlbpage.html>). Windows wants the privilege `SeLockMemoryPrivilege`
     /// (<https://learn.microsoft.com/windows/win32/memory/large-page-support>), and there the page behind the range is not
-    /// reserved. Elsewhere it is [`Error::Unsupported`](crate::Error::Unsupported).
+    /// reserved. Elsewhere it is [`Error::Unsupported`].
     Required,
 }
 

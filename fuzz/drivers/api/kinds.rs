@@ -106,7 +106,8 @@ pub(super) fn lent(size: usize, input: &mut Input<'_>, shadow: &mut Shadow) {
             outer.free().unwrap();
         }
         4 => {
-            let shared = shared(all + 4096, how);
+            // With room for two blocks of the largest, and for others.
+            let shared = shared(all + (3 << 20), how);
             let outer = shared.try_local(block(how / 6)).unwrap();
             let memory = outer.alloc_uninit_slice(all);
             let near = Near::new(&shared, 1);
@@ -182,7 +183,7 @@ fn rounds<'a>(size: usize, mut lend: impl FnMut() -> Loan<'a>, input: &mut Input
         assert!(matches!(refused, Err(Error::NotItsOwn { .. })));
         shadow.forget(0);
         match loan.as_mut().unwrap() {
-            Loan::Borrowed(lent) => lent.reset(),
+            Loan::Borrowed(arena) => arena.reset(),
             Loan::Owned(arena) => {
                 arena.reset();
                 arena.trim();

@@ -42,7 +42,7 @@ impl Kind {
     pub const ALL: [Self; 4] = [Self::Own, Self::Share, Self::Lent, Self::Threads];
 
     /// Which kind these bytes are for.
-    fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         match bytes.first() {
             None | Some(..64) => Self::Own,
             Some(64..160) => Self::Share,
@@ -123,7 +123,7 @@ fn level(
         match input.byte() {
             // Into a scope, opened on any of the arenas on the way.
             0..=15 if depth + 1 < DEPTH => {
-                caught(|| {
+                let outcome = catch_unwind(AssertUnwindSafe(|| {
                     arena.scope(|view| {
                         let outcome =
                             catch_unwind(AssertUnwindSafe(|| level(view, near, input, shadow, &mut levels)));
@@ -131,9 +131,10 @@ fn level(
                         shadow.check_level(arena, depth + 1);
                         outcome.unwrap_or_else(|thrown| resume_unwind(thrown));
                     });
-                });
+                }));
                 shadow.count();
                 shadow.forget(depth + 1);
+                caught(|| outcome.unwrap_or_else(|thrown| resume_unwind(thrown)));
             }
             16..=23 => break,
             24..=25 => resume_unwind(Box::new(Thrown)),

@@ -30,10 +30,11 @@ use shuttle::thread;
 
 use self::sync::atomic::{WEAKNESS, Weakness};
 use super::SyncMallocator;
+use crate::arena::Mallocator;
+use crate::error::Error;
 use crate::os::faulty::{self, OUT_OF_MEMORY, Refuse};
 use crate::os::{Call, page_size};
 use crate::pure::plan::LEAST_FREE;
-use crate::{Error, Mallocator};
 
 #[cfg(mallocator_loom)]
 mod every_order;

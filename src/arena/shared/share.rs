@@ -269,7 +269,7 @@ const _: () = assert!(size_of::<Header>() <= 256 && align_of::<Header>() <= LINE
 
 #[cfg(test)]
 mod tests {
-    use crate::Mallocator;
+    use crate::arena::Mallocator;
 
     /// A scope is open on a share whose block is nearly full, and the memory after that block is somebody else's; then `act`
     /// has the share. What it gives back leaves no cursor in the old block, as the end is that of the new one.
