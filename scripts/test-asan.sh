@@ -8,6 +8,7 @@ not_under_asan=(
     # The sanitizer itself needs terabytes of address space, and data that the limit does not leave it.
     a_limit_on_the_address_space_is_named_and_what_fits_is_granted
     a_commit_that_is_refused_leaves_the_arena_as_it_was
+    what_the_system_refuses_now_and_grants_later_is_lost_to_nobody
     # They measure the process, and the sanitizer keeps shadow memory and freed blocks.
     reserving_64_gib_costs_under_1_mib
     ten_thousand_arenas_are_made_and_dropped_without_a_trace

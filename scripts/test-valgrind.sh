@@ -19,7 +19,7 @@ not_under_valgrind=(
 
 need valgrind
 # Sequences of calls are as many as there is time for.
-export MALLOCATOR_DEPTH=2
+export MALLOCATOR_DEPTH=2 MALLOCATOR_STRESS=1
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=no"
 with_listed not_under_valgrind cargo test --release --no-fail-fast --lib --tests
 

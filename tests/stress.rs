@@ -160,15 +160,16 @@ impl Worker<'_> {
     }
 }
 
-/// One round: all threads at the same time, and `meanwhile` beside them until it is told to stop. Says how often the system
-/// refused.
+/// One round: all threads at the same time, when `meanwhile` lets them begin, which goes on beside them until it is told to stop.
+/// Says how often the system refused.
 fn round(
     shared: &SyncMallocator,
     kept: &mut [Vec<Block>],
     number: usize,
-    meanwhile: impl FnOnce(&AtomicBool) + Send,
+    meanwhile: impl FnOnce(&dyn Fn(), &AtomicBool) + Send,
 ) -> usize {
-    let (start, stop) = (Barrier::new(THREADS + 1), AtomicBool::new(false));
+    let (start, begin) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    let stop = AtomicBool::new(false);
     let seed = |thread: usize| ((number * THREADS + thread + 1) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut workers: Vec<_> = kept
         .iter_mut()
@@ -184,13 +185,14 @@ fn round(
             .map(|worker| {
                 threads.spawn(|| {
                     start.wait();
+                    begin.wait();
                     worker.work();
                 })
             })
             .collect();
         threads.spawn(|| {
             start.wait();
-            meanwhile(&stop);
+            meanwhile(&|| _ = begin.wait(), &stop);
         });
         let ended: Vec<_> = running.into_iter().map(ScopedJoinHandle::join).collect();
         // Whatever became of them, or this would wait for ever.
@@ -208,7 +210,7 @@ fn round(
 }
 
 /// As many rounds as `allocations` take. Says how many were made, and how often the system refused.
-fn stress(allocations: usize, meanwhile: impl Fn(&AtomicBool) + Sync) -> (usize, usize) {
+fn stress(allocations: usize, meanwhile: impl Fn(&dyn Fn(), &AtomicBool) + Sync) -> (usize, usize) {
     let builder = Mallocator::builder().size(1 << 28).huge_pages(HugePages::Never).build_sync();
     let mut shared = builder.unwrap();
     // Made once, with room for all: where the system refuses an arena, it refuses the heap as well.
@@ -236,7 +238,7 @@ fn stress(allocations: usize, meanwhile: impl Fn(&AtomicBool) + Sync) -> (usize,
 #[test]
 fn what_many_threads_take_is_apart_and_keeps_what_is_in_it() {
     let wanted = allocations();
-    let (made, refused) = stress(wanted, |_| ());
+    let (made, refused) = stress(wanted, |begin, _| begin());
     assert!(made >= wanted && refused == 0);
 }
 
@@ -251,13 +253,19 @@ fn what_the_system_refuses_now_and_grants_later_is_lost_to_nobody() {
     common::alone("what_the_system_refuses_now_and_grants_later_is_lost_to_nobody", || {
         let usual = getrlimit(Resource::Data);
         let nothing = Rlimit { current: Some(1), maximum: usual.maximum };
-        let wanted = allocations() / 2;
-        let (made, refused) = stress(wanted, |stop| {
-            while !stop.load(Ordering::Relaxed) {
-                setrlimit(Resource::Data, nothing).unwrap();
+        let wanted = allocations().div_ceil(2);
+        let (made, refused) = stress(wanted, |begin, stop| {
+            setrlimit(Resource::Data, nothing).unwrap();
+            // Nobody has enough to end before more is granted.
+            begin();
+            loop {
                 sleep(Duration::from_millis(2));
                 setrlimit(Resource::Data, usual).unwrap();
                 sleep(Duration::from_millis(1));
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                setrlimit(Resource::Data, nothing).unwrap();
             }
         });
         assert!(made >= wanted && refused > 0);
