@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 
 use allocator_api2::alloc::Allocator;
+use allocator_api2::vec::Vec as AllocatorVec;
 use mallocator::{Error, Mallocator, SyncMallocator};
 
 use super::shadow::{Shadow, are};
@@ -21,7 +22,7 @@ pub(super) struct Near<'a> {
     /// Another share.
     other: Option<&'a Mallocator>,
     /// A vector that lives in the shared arena itself; it counts.
-    vec: RefCell<allocator_api2::vec::Vec<usize, &'a SyncMallocator>>,
+    vec: RefCell<AllocatorVec<usize, &'a SyncMallocator>>,
     taken: RefCell<Vec<Place>>,
 }
 
@@ -32,7 +33,7 @@ impl<'a> Near<'a> {
             every,
             asked: Cell::new(0),
             other: shared.try_local(500).ok(),
-            vec: RefCell::new(allocator_api2::vec::Vec::new_in(shared)),
+            vec: RefCell::new(AllocatorVec::new_in(shared)),
             taken: RefCell::default(),
         }
     }
