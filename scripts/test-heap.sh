@@ -31,6 +31,8 @@ not_on_the_heap=(
     # 64 GiB are memory here, and are not asked for.
     faults::tests::filling_an_arena_asks_the_system_rarely
     faults::tests::growing_halves_until_the_system_grants
+    # The reservation is the heap's too, and its refusal the system's.
+    a_heap_that_refuses_is_an_error_and_nothing_is_left_behind
     # Nothing that is reserved is refused later.
     what_the_system_refuses_now_and_grants_later_is_lost_to_nobody
     # Memory is used by what is committed, and not given back to the system.
