@@ -59,6 +59,10 @@ not_under_qemu=(
     a_limit_on_the_address_space_is_named_and_what_fits_is_granted
     a_commit_that_is_refused_leaves_the_arena_as_it_was
     what_the_system_refuses_now_and_grants_later_is_lost_to_nobody
+    # It takes the advice and does not pass it on.
+    advice_for_huge_pages_stays_within_the_reservation
+    # The address space of the process is the emulator's too.
+    a_heap_that_refuses_is_an_error_and_nothing_is_left_behind
     # It has mappings of its own, and needs some for the guest's.
     too_many_mappings_refuse_a_change_by_name_and_change_nothing
     # It would be a member of the control group itself, and needs more.
