@@ -2,7 +2,6 @@
 //! in turn: an error changes nothing but what it says, and the arena goes on.
 
 use super::{OUT_OF_MEMORY, Refuse, refused_so_far, with_faults};
-use crate::os::COMMIT_IS_CHARGED;
 use crate::{Builder, Error, Mallocator, Protection, Vec as ArenaVec};
 use owner::Owner;
 
@@ -210,8 +209,7 @@ fn every_sequence(builder: &Builder, build: Build, step: usize, least: usize) {
         }
     }
     println!("{runs} runs, of up to {longest} requests, with {errors} errors");
-    // Short sequences have few errors where the system is asked for little.
-    assert!(runs > least * count && errors > count / 10, "{runs} runs, {errors} errors");
+    assert!(runs > least * count && errors >= count / 5, "{runs} runs, {errors} errors");
 }
 
 fn large() -> Builder {
@@ -232,22 +230,19 @@ fn every_sequence_of_calls_on_secrets_survives_each_refusal() {
     every_sequence(&secrets(), Owner::own, 1, 6);
 }
 
-/// Where a system is slow to answer, a seventh of what is not asked about ranges of its own.
-const BORROWED: usize = if COMMIT_IS_CHARGED { 7 } else { 1 };
-
 #[test]
 fn every_sequence_of_calls_on_a_share_survives_each_refusal() {
-    every_sequence(&large(), Owner::share, BORROWED, 6);
+    every_sequence(&large(), Owner::share, 1, 6);
 }
 
 #[test]
 fn every_third_sequence_of_calls_on_a_share_of_secrets_survives_each_refusal() {
-    every_sequence(&secrets(), Owner::share, 3 * BORROWED, 6);
+    every_sequence(&secrets(), Owner::share, 3, 6);
 }
 
 #[test]
 fn every_sequence_of_calls_on_lent_memory_survives_each_refusal() {
-    every_sequence(&large(), Owner::lent, BORROWED, 6);
+    every_sequence(&large(), Owner::lent, 1, 6);
 }
 
 /// From some request on, for a part of the sequences.
