@@ -12,5 +12,4 @@ pub(crate) mod reuse;
 pub(crate) use clean::Clean;
 pub use options::{HugePages, OnFork};
 pub(crate) use options::{Name, Options, Placement};
-pub(crate) use protections::Leftover;
 pub(crate) use reservation::Reservation;

@@ -47,7 +47,11 @@ fn note() {
     if notes.count < MOST_NOTES {
         let text = [notes.count; 8];
         let place = match notebook {
-            Notebook::Arena(arena) => arena.try_alloc(text),
+            Notebook::Arena(arena) => {
+                // What is taken back is looked for among the protections.
+                arena.scope(|scratch| _ = scratch.try_alloc(text));
+                arena.try_alloc(text)
+            }
             Notebook::Shared(shared) => shared.try_alloc(text),
         };
         if let Ok(place) = place {

@@ -5,7 +5,6 @@ use core::ops::Range;
 use crate::arena::Mallocator;
 use crate::error::Error;
 use crate::protection::Protection;
-use crate::vm::Leftover;
 
 impl Mallocator {
     /// Changes what the pages that hold any byte of `range` may be used for, and returns what the first of them was.
@@ -20,7 +19,8 @@ impl Mallocator {
     /// (`FlushInstructionCache`), also when it changes nothing else.
     ///
     /// # Errors
-    /// [`Error::RangeReversed`], [`Error::RangePastEnd`], [`Error::InvalidProtection`], [`Error::Unsupported`], or
+    /// [`Error::RangeReversed`], [`Error::RangePastEnd`], [`Error::InvalidProtection`], [`Error::Unsupported`],
+    /// [`Error::NotItsOwn`], [`Error::Heap`] when there is no memory to keep a list of what the pages are, or
     /// [`Error::Os`] when the system refuses. Then no protection has changed, though more may be committed; if the system
     /// refuses to restore pages that it has changed, the arena counts as [`Protection::NO_ACCESS`].
     ///
@@ -48,11 +48,8 @@ impl Mallocator {
     /// ```
     pub unsafe fn protect(&self, range: Range<usize>, protection: Protection) -> Result<Protection, Error> {
         let range_of_its_own = self.backing().reservation().ok_or(Error::NotItsOwn { call: "protect" })?;
-        // Dropped last: until the limit says what holds, nobody who hears of heap memory may allocate by it.
-        let mut leftover = Leftover::default();
         // SAFETY: the caller's promise.
-        let before =
-            unsafe { range_of_its_own.protect(range, protection, &mut leftover, || self.close_fast_path()) };
+        let before = unsafe { range_of_its_own.protect(range, protection, || self.close_fast_path()) };
         self.open_fast_path();
         before
     }

@@ -2,7 +2,7 @@
 
 use super::{Call, OUT_OF_MEMORY, Refuse, name_of, refused_so_far, with_faults};
 use crate::os::{self, faulty};
-use crate::vm::{Leftover, Options, Reservation};
+use crate::vm::{Options, Reservation};
 use crate::{Error, HugePages, Mallocator, Protection};
 
 /// What is committed first, in bytes, of a range that is too small for huge pages.
@@ -211,7 +211,7 @@ fn a_change_refused_half_way_is_taken_back_run_by_run() {
         let region = Reservation::reserve(Options::new(1 << 16)).unwrap();
         let protect = |range, protection| {
             // SAFETY: nothing is in the region.
-            unsafe { region.protect(range, protection, &mut Leftover::default(), || {}) }
+            unsafe { region.protect(range, protection, || {}) }
         };
         protect(page..2 * page, Protection::READ).unwrap();
         protect(2 * page..3 * page, Protection::NO_ACCESS).unwrap();

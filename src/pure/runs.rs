@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// How many runs a change adds at most: one, and the rest of one that it cuts in two.
+const MOST_MORE: usize = 2;
+
 /// What each index from 0 has: `usual`, but for the runs where something else was set.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs<T> {
@@ -46,18 +49,27 @@ impl<T: Copy + PartialEq> Runs<T> {
         })
     }
 
-    /// How many runs there may be after one more [change](Self::changed).
-    pub(crate) fn most_after_a_change(&self) -> usize {
-        self.other.len() + 2
+    /// For how many runs there must be room before one more [change](Self::set), if there is too little. It is more than the
+    /// next takes, so that one change after another takes a time of order one.
+    pub(crate) fn room_wanted(&self) -> Option<usize> {
+        let most = self.other.len() + MOST_MORE;
+        (self.other.capacity() < most).then_some(2 * most)
     }
 
-    /// The same with `range` at a value, neighbours with the same value being one run, in `room`, which is empty and has room
-    /// for [so many](Self::most_after_a_change): no heap memory is asked for.
-    pub(crate) fn changed(&self, range: Range<usize>, value: T, mut room: Vec<(Range<usize>, T)>) -> Self {
-        debug_assert!(room.is_empty() && room.capacity() >= self.most_after_a_change());
+    /// Moves the runs to `room`, which is empty, and returns what they had before; or `room`, if that is not larger.
+    pub(crate) fn moved_to(&mut self, mut room: Vec<(Range<usize>, T)>) -> Vec<(Range<usize>, T)> {
+        if room.capacity() > self.other.capacity() {
+            room.append(&mut self.other);
+            std::mem::swap(&mut self.other, &mut room);
+        }
+        room
+    }
+
+    /// Gives `range` a value, neighbours with the same value being one run. Where [room](Self::room_wanted) was made no heap
+    /// memory is asked for.
+    pub(crate) fn set(&mut self, range: Range<usize>, value: T) {
         if range.is_empty() {
-            room.extend_from_slice(&self.other);
-            return Self { usual: self.usual, other: room };
+            return;
         }
         // The runs that overlap or touch the range.
         let first = self.other.partition_point(|(run, _)| run.end < range.start);
@@ -77,12 +89,15 @@ impl<T: Copy + PartialEq> Runs<T> {
                 after = Some((run.start.max(range.end)..run.end, *old));
             }
         }
-        room.extend_from_slice(&self.other[..first]);
-        room.extend(before);
-        room.extend((value != self.usual).then_some((whole, value)));
-        room.extend(after);
-        room.extend_from_slice(&self.other[last..]);
-        Self { usual: self.usual, other: room }
+        let changed = (value != self.usual).then_some((whole, value));
+        // How many they are is known beforehand, for which `splice` takes no memory of its own.
+        drop(self.other.splice(first..last, before.into_iter().chain(changed).chain(after)));
+    }
+
+    /// Gives everything a value. The room stays.
+    pub(crate) fn set_everywhere(&mut self, value: T) {
+        self.usual = value;
+        self.other.clear();
     }
 
     /// Gives everything from `start` on the usual value.
@@ -100,12 +115,6 @@ mod tests {
     use super::*;
 
     const LENGTH: usize = 5;
-
-    impl<T: Copy + PartialEq> Runs<T> {
-        fn set(&mut self, range: Range<usize>, value: T) {
-            *self = self.changed(range, value, Vec::with_capacity(self.most_after_a_change()));
-        }
-    }
 
     fn ranges() -> impl Iterator<Item = Range<usize>> + Clone {
         (0..=LENGTH).flat_map(|start| (start..=LENGTH).map(move |end| start..end))
@@ -199,20 +208,45 @@ mod tests {
         }
     }
 
-    /// Where memory is taken back nothing may ask the heap for any.
+    /// While pages change nothing may ask the heap for memory.
     #[test]
-    fn a_change_uses_the_room_that_it_is_given() {
+    fn a_change_uses_the_room_that_was_made() {
         for first in ranges() {
             for second in ranges() {
                 for third in ranges() {
                     let mut runs = Runs::everywhere(0);
                     runs.set(first.clone(), 1);
                     runs.set(second.clone(), 2);
-                    let room = Vec::with_capacity(runs.most_after_a_change());
+                    // The least that is not too little.
+                    let room = Vec::with_capacity(runs.other.len() + MOST_MORE);
                     let place = room.as_ptr();
-                    assert_eq!(runs.changed(third.clone(), 3, room).other.as_ptr(), place);
+                    runs.other.shrink_to_fit();
+                    drop(runs.moved_to(room));
+                    assert_eq!(runs.room_wanted(), None);
+                    runs.set(third.clone(), 3);
+                    assert_eq!(runs.other.as_ptr(), place);
+                    runs.set_everywhere(3);
+                    assert_eq!(runs.other.as_ptr(), place);
+                    assert_eq!((runs.at(0), runs.at(LENGTH)), (3, 3));
                 }
             }
         }
+    }
+
+    #[test]
+    fn room_is_made_seldom_and_never_lessened() {
+        let mut runs = Runs::everywhere(0);
+        let mut made = 0;
+        for index in 0..100_000 {
+            if let Some(wanted) = runs.room_wanted() {
+                made += 1;
+                let old = runs.moved_to(Vec::with_capacity(wanted));
+                assert!(old.is_empty() && old.capacity() < wanted);
+            }
+            runs.set(2 * index..2 * index + 1, 1);
+        }
+        assert!(made <= 17, "{made}");
+        assert_eq!(runs.moved_to(Vec::with_capacity(1)).capacity(), 1);
+        assert_eq!(runs.within(0..200_000).count(), 200_000);
     }
 }

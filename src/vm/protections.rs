@@ -5,19 +5,13 @@ use std::ops::Range;
 use crate::error::Error;
 use crate::os::{self, OsError};
 use crate::protection::Protection;
-use crate::pure::runs::Runs;
 use crate::vm::reservation::{Reservation, check};
-
-/// What a change of protections leaves over. It has heap memory, and is dropped last of all: whoever gives that memory back may
-/// use the arena.
-#[derive(Debug, Default)]
-#[must_use = "to be dropped once the arena is as it is to be"]
-pub(crate) struct Leftover(Option<Runs<Protection>>);
 
 impl Reservation {
     /// Changes the protection of every page that has a byte of `range`, given as offsets, and says what the first of
     /// them had. Pages not yet committed are committed first, except when `range` is the whole range: then they get
-    /// `protection` once they are. `before_the_change` is called when all heap memory has been asked for.
+    /// `protection` once they are. `before_the_change` is called when the heap has been asked for memory, and given back
+    /// what is not needed any more: whoever hears of that may use the arena.
     ///
     /// When the system refuses half way, what was changed is changed back; when it refuses that too, the range is
     /// [torn](Self::torn).
@@ -28,7 +22,6 @@ impl Reservation {
         &self,
         range: Range<usize>,
         protection: Protection,
-        leftover: &mut Leftover,
         before_the_change: impl FnOnce(),
     ) -> Result<Protection, Error> {
         check(protection)?;
@@ -41,43 +34,46 @@ impl Reservation {
         if end > self.size {
             return Err(Error::RangePastEnd { end, size: self.size });
         }
-        let page = self.steps.page;
+        let whole = start == 0 && end == self.size;
+        if start < end && !whole {
+            self.make_room()?;
+        }
         let before =
             self.torn.get().map_or_else(|| self.protections.borrow().at(start), |_| Protection::NO_ACCESS);
         if start == end {
             return Ok(before);
         }
-        let whole = start == 0 && end == self.size;
+        let page = self.steps.page;
         let start = start / page * page;
         let end = if whole { self.size } else { end.next_multiple_of(page) };
-        let changed =
-            if whole { Runs::everywhere(protection) } else { self.with_change(start..end, protection)? };
         before_the_change();
-        let outcome = self.change_pages(start..end, whole, protection);
-        leftover.0 = Some(match outcome {
-            Ok(()) => self.protections.replace(changed),
-            Err(_) => changed,
-        });
-        if outcome.is_ok() && whole {
+        self.change_pages(start..end, whole, protection)?;
+        let mut protections = self.protections.borrow_mut();
+        if whole {
+            protections.set_everywhere(protection);
             self.protection.set(protection);
             self.torn.set(None);
+        } else {
+            protections.set(start..end, protection);
         }
-        Ok(outcome.map(|()| before)?)
+        Ok(before)
     }
 
-    /// The protections as they will be. Nobody has borrowed them while the heap is asked for memory.
-    fn with_change(&self, range: Range<usize>, protection: Protection) -> Result<Runs<Protection>, Error> {
-        loop {
-            let wanted = self.protections.borrow().most_after_a_change();
+    /// Nobody has borrowed the protections while the heap is asked for memory, or is given some back.
+    fn make_room(&self) -> Result<(), Error> {
+        // Whoever gave memory, or took it, may have changed more.
+        while let Some(wanted) = self.room_wanted() {
             let mut room = Vec::new();
             room.try_reserve_exact(wanted)
                 .map_err(|_| Error::Heap { size: wanted * size_of::<(Range<usize>, Protection)>() })?;
-            let now = self.protections.borrow();
-            // Whoever gave the memory may have changed more.
-            if now.most_after_a_change() <= room.capacity() {
-                return Ok(now.changed(range, protection, room));
-            }
+            let old = self.protections.borrow_mut().moved_to(room);
+            drop(old);
         }
+        Ok(())
+    }
+
+    fn room_wanted(&self) -> Option<usize> {
+        self.protections.borrow().room_wanted()
     }
 
     fn change_pages(&self, pages: Range<usize>, whole: bool, protection: Protection) -> Result<(), OsError> {
