@@ -7,11 +7,11 @@ use bitflags::bitflags;
 bitflags! {
     /// What the pages of a reservation may be used for.
     ///
-    /// The first six are plain; platforms that lack one say so at [`build`](crate::Builder::build). The modifiers [`GUARD`](Self::GUARD), [`NO_CACHE`](Self::NO_CACHE),
-    /// [`WRITE_COMBINE`](Self::WRITE_COMBINE) and [`TARGETS_INVALID`](Self::TARGETS_INVALID) are added to one of
-    /// them with `|`; they exist on Windows alone, and elsewhere a build that asks for one is
-    /// [`Error::Unsupported`](crate::Error::Unsupported). The bits are this crate's own: see
-    /// [`to_win32`](Self::to_win32) for the numbers of the Windows API.
+    /// The first six are plain; platforms that lack one say so at [`build`](crate::Builder::build). The modifiers
+    /// [`GUARD`](Self::GUARD), [`NO_CACHE`](Self::NO_CACHE), [`WRITE_COMBINE`](Self::WRITE_COMBINE) and
+    /// [`TARGETS_INVALID`](Self::TARGETS_INVALID) are added to one of them with `|`; they exist on Windows alone, and
+    /// elsewhere a build that asks for one is [`Error::Unsupported`](crate::Error::Unsupported). The bits are this crate's own:
+    /// see [`to_win32`](Self::to_win32) for the numbers of the Windows API.
     ///
     /// ```
     /// use mallocator::Protection;
@@ -165,7 +165,8 @@ impl Protection {
     /// Reads a number of the Windows API, on every platform.
     ///
     /// # Errors
-    /// A [`ProtectionError`] when `page` is no protection that `VirtualAlloc` takes. `PAGE_WRITECOPY` and `PAGE_EXECUTE_WRITECOPY` are among those: they are for mapped files.
+    /// A [`ProtectionError`] when `page` is no protection that `VirtualAlloc` takes. `PAGE_WRITECOPY` and
+    /// `PAGE_EXECUTE_WRITECOPY` are among those: they are for mapped files.
     ///
     /// ```
     /// use mallocator::Protection;

@@ -1,6 +1,6 @@
 //! The drivers of the fuzz targets: calls of the whole API on each kind of arena, scopes eight deep, collections inside and
-//! outside of them, panics, and exhaustion; text; every combination of options; seals. Fed with random bytes, and with what the fuzzer found
-//! worth keeping.
+//! outside of them, panics, and exhaustion; text; every combination of options; seals. Fed with random bytes, and with what the
+//! fuzzer found worth keeping.
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod common;

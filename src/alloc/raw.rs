@@ -11,8 +11,8 @@ impl Mallocator {
     /// the `Alloc` of the original, checked.
     ///
     /// It works whatever the protection of the region. `size` may be 0: then the cursor is only aligned. What aligning
-    /// skips is committed too. The memory is not zeroed; what was never handed out before is zero, unless the memory was lent, or the arena took over
-    /// the range of an earlier one ([`Builder::reuse`](crate::Builder::reuse)).
+    /// skips is committed too. The memory is not zeroed; what was never handed out before is zero, unless the memory was
+    /// lent, or the arena took over the range of an earlier one ([`Builder::reuse`](crate::Builder::reuse)).
     ///
     /// # Errors
     /// [`Error::InvalidAlignment`] when `align` is not a power of two; [`Error::Exhausted`] when the block does not fit

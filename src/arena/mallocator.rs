@@ -72,8 +72,8 @@ enum Role {
     },
 }
 
-// SAFETY: the backing belongs to the owner alone, and nothing that it is made of is bound to a thread, no operation depends on the thread it happens on, and a view cannot be
-// moved out of the scope it belongs to.
+// SAFETY: the backing belongs to the owner alone, nothing that it is made of is bound to a thread, no operation depends on the
+// thread it happens on, and a view cannot be moved out of the scope it belongs to.
 unsafe impl Send for Mallocator {}
 
 impl Mallocator {

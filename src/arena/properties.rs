@@ -134,9 +134,9 @@ impl Mallocator {
     /// # Safety
     /// For as long as the slice lives:
     /// - every byte of it has been written since this arena was made, the gaps that alignment left and the padding inside
-    ///   values included (but in memory that was lent, gaps in memory that was never handed out before, by this arena or the one whose range it
-    ///   [took over](crate::Builder::reuse), are zero, and count as written; what that one has written does not, as the
-    ///   system takes it when it likes, under a slice that must not change);
+    ///   values included. Gaps in memory that was never handed out before, by this arena or the one whose range it
+    ///   [took over](crate::Builder::reuse), are zero, and count as written, unless the memory was lent; what that earlier
+    ///   arena has written does not, as the system takes it when it likes, under a slice that must not change;
     /// - its pages can be read;
     /// - what a scope took, where an outer arena took something after it, counts as not written;
     /// - nothing writes to it.

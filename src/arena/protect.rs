@@ -27,8 +27,8 @@ impl Mallocator {
     /// # Safety
     /// The pages of `range`, rounded outwards to [`page_size`](crate::page_size):
     /// - hold nothing that is used again in a way that needs the old protection, whether by a reference, code that runs, an
-    ///   owner (a collection, a box, a [`Lent`](crate::Lent) arena; their drops write, too), a [`Batch`](crate::Batch), or an allocation that a closure or an
-    ///   iterator is still making;
+    ///   owner (a collection, a box, a [`Lent`](crate::Lent) arena; their drops write, too), a [`Batch`](crate::Batch), or an
+    ///   allocation that a closure or an iterator is still making;
     /// - are given back a protection that allows ordinary stores before anything is allocated in them again, also after
     ///   [`rewind`](Self::rewind) and [`reset`](Self::reset), unless the range is the whole reservation;
     /// - with [`zero_on_release`](crate::Builder::zero_on_release), hold nothing that is taken back while another thread

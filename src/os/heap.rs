@@ -12,7 +12,7 @@
 //! | commit | the pages become zero |
 //! | decommit | the pages become uninitialised, and stay the process's |
 //! | discard | nothing |
-//! | protect | nothing: whatever is said, every page can be read and written, and none executed. What only Windows has is `Unsupported` |
+//! | protect | nothing: every page can be read and written, none executed. What only Windows has is `Unsupported` |
 //! | `lock` | refused, as of a system that does not know it |
 //! | huge pages, dumps, forks | absent: `Unsupported`, or advice that is not taken |
 
