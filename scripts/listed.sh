@@ -1,5 +1,15 @@
 # Sourced by the scripts that run the tests under a checker: tests that cannot pass there are listed, each with its reason.
 
+# tests_but NAME...: all files of tests but these, as arguments for `cargo test` in `files`.
+tests_but() {
+    local file name
+    files=()
+    for file in tests/*.rs tests/*/main.rs; do
+        name=$(basename "${file%/main.rs}" .rs)
+        [[ " $* " == *" $name "* ]] || files+=(--test "$name")
+    done
+}
+
 # with_listed LISTED_NAME COMMAND...: runs the tests by COMMAND without those listed; then those, each of which must fail:
 # a listed test that passes is to be taken off the list.
 with_listed() {

@@ -64,11 +64,7 @@ docs_not_on_the_heap=(
 )
 
 export RUSTFLAGS="--cfg mallocator_heap" RUSTDOCFLAGS="--cfg mallocator_heap" CARGO_TARGET_DIR=target/heap
-files=()
-for file in tests/*.rs tests/*/main.rs; do
-    name=$(basename "${file%/main.rs}" .rs)
-    [[ " ${about_pages[*]} " == *" $name "* ]] || files+=(--test "$name")
-done
+tests_but "${about_pages[@]}"
 with_listed not_on_the_heap cargo test --no-fail-fast --lib "${files[@]}"
 
 skips=()

@@ -267,6 +267,32 @@ fn the_calls_of_the_original_stay_packed() {
     assert_eq!(sum, 3 * (1 + 3 + 8 + 13 + 100) + 5 * (usize::from(b'a' + b'b') + 6));
 }
 
+/// What the sanitizer knows of eight bytes is one byte, which two threads must not both write.
+#[test]
+fn what_threads_are_given_lies_in_units_of_its_own() {
+    let shared = Mallocator::builder().size(1 << 20).build_sync().unwrap();
+    let mut units = std::collections::HashSet::new();
+    let mut is_alone = |block: &[u8]| {
+        // What is empty may lie anywhere.
+        let start = if block.is_empty() { 0 } else { block.as_ptr().addr() };
+        (start / 8..(start + block.len()).div_ceil(8)).for_each(|unit| assert!(units.insert(unit), "shared"));
+    };
+    for size in (0..40).chain([1, 1, 1]) {
+        let block = shared.alloc_raw(size, 1).unwrap();
+        // SAFETY: the block is this test's, and of all sizes.
+        unsafe {
+            block.cast::<u8>().write_bytes(1, size);
+            is_alone(block.as_ref());
+        }
+        is_alone(shared.alloc_string::<u8>(&"x".repeat(size)).unwrap());
+        is_alone(shared.alloc_byte_string(&"00 ".repeat(size)).unwrap());
+        is_alone(shared.alloc_bytes(&vec![1; size]));
+        is_alone(shared.try_local(1 + size).unwrap().alloc_slice_fill_copy(size, 1));
+    }
+    assert_eq!(shared.alloc_raw(shared.available(), 1).unwrap().len() % 8, 0);
+    assert_eq!(shared.available(), 0);
+}
+
 #[test]
 fn values_start_at_units_and_have_a_zone_behind_them() {
     let arena = arena();

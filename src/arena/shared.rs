@@ -231,7 +231,10 @@ impl SyncMallocator {
         let mut cursor = self.cursor.load(Ordering::Relaxed);
         loop {
             // It never passes the end, so it cannot wrap however often it is asked.
-            let place = |(size, align)| bump::place(cursor, size, align, self.end);
+            let place = |(size, align)| {
+                let (size, align) = poison::in_units(size, align);
+                bump::place(cursor, size, align, self.end)
+            };
             let Some(Block { start, end }) = place(ample).or_else(|| place((size, align))) else {
                 return Err(Error::exhausted(size, align, self.available()));
             };

@@ -2,8 +2,9 @@
 //! memcheck (feature `valgrind`). Without these features it is nothing, and costs nothing.
 //!
 //! With one of them, what is not handed out is hidden, and so is what was taken back. Values and layouts start at a multiple
-//! of eight bytes, and have a hidden zone behind them; nothing that was given back is handed out again before the cursor goes
-//! back over it; and a block that grows moves, so that the old one can be hidden.
+//! of eight bytes, and have a hidden zone behind them; what threads take from one arena lies in eights of its own; nothing that
+//! was given back is handed out again before the cursor goes back over it; and a block that grows moves, so that the old one
+//! can be hidden.
 
 use std::ptr::NonNull;
 
@@ -19,6 +20,15 @@ const UNIT: usize = 8;
 /// Size and alignment of the room that a layout takes, where there is room.
 pub(crate) const fn with_red_zone(size: usize, align: usize) -> (usize, usize) {
     if ON { (size + ZONE, if align < UNIT { UNIT } else { align }) } else { (size, align) }
+}
+
+/// Size and alignment of the room that a layout takes where threads take turns: whole units, as two threads whose blocks meet in
+/// one would both write what the sanitizer knows of it.
+pub(crate) const fn in_units(size: usize, align: usize) -> (usize, usize) {
+    match size.checked_next_multiple_of(UNIT) {
+        Some(whole) if ON => (whole, if align < UNIT { UNIT } else { align }),
+        _ => (size, align),
+    }
 }
 
 /// Nobody may touch this.
