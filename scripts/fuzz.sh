@@ -10,7 +10,7 @@ need g++
 # From an earlier run, if there was one.
 export PATH="$PWD/target/tools/bin:$PATH"
 if ! command -v cargo-fuzz >/dev/null; then
-    cargo install --quiet --locked --root target/tools cargo-fuzz
+    cargo install --quiet --locked --debug --root target/tools cargo-fuzz
 fi
 export RUSTC_BOOTSTRAP=1
 seconds=${1:-60}

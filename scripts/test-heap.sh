@@ -63,6 +63,8 @@ docs_not_on_the_heap=(
     "seal::function::Sealed::function ("
 )
 
+# With some optimisation, checks of debug builds and all.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1
 export RUSTFLAGS="--cfg mallocator_heap" RUSTDOCFLAGS="--cfg mallocator_heap" CARGO_TARGET_DIR=target/heap
 tests_but "${about_pages[@]}"
 with_listed not_on_the_heap cargo test --no-fail-fast --lib "${files[@]}"
