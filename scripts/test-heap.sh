@@ -63,16 +63,16 @@ docs_not_on_the_heap=(
     "seal::function::Sealed::function ("
 )
 
+ours_with heap --cfg mallocator_heap
 # With some optimisation, checks of debug builds and all.
-export CARGO_PROFILE_DEV_OPT_LEVEL=1
-export RUSTFLAGS="--cfg mallocator_heap" RUSTDOCFLAGS="--cfg mallocator_heap" CARGO_TARGET_DIR=target/heap
+cargo=(cargo --config 'profile.dev.package.mallocator.opt-level=1')
 tests_but "${about_pages[@]}"
-with_listed not_on_the_heap cargo test --no-fail-fast --lib "${files[@]}"
+with_listed not_on_the_heap "${cargo[@]}" test --no-fail-fast --lib "${files[@]}"
 
 skips=()
 for name in "${docs_not_on_the_heap[@]}"; do skips+=(--skip "$name"); done
-cargo test --doc -- "${skips[@]}"
-cargo test --doc -- "${docs_not_on_the_heap[@]}" >target/listed.txt 2>&1 || true
+"${cargo[@]}" test --doc -- "${skips[@]}"
+"${cargo[@]}" test --doc -- "${docs_not_on_the_heap[@]}" >target/listed.txt 2>&1 || true
 for name in "${docs_not_on_the_heap[@]}"; do
     grep -F "$name" target/listed.txt | grep -q 'FAILED$' || { echo "no example of $name fails: take it off the list" >&2; exit 1; }
 done

@@ -3,13 +3,14 @@
 # loom, and with more threads in some orders, by shuttle. Says how many orders were tried.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/listed.sh
 
-export CARGO_INCREMENTAL=0
+export CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=target/models
+mkdir -p target/models
 for checker in loom shuttle; do
     echo "== $checker"
-    export RUSTFLAGS="--cfg mallocator_$checker" CARGO_TARGET_DIR=$PWD/target/models/$checker
-    log=$CARGO_TARGET_DIR/log.txt
-    mkdir -p "$CARGO_TARGET_DIR"
+    ours_with "$checker" --cfg "mallocator_$checker"
+    log=target/models/$checker.txt
     # A checker says much where a test is meant to fail.
     RUST_BACKTRACE=0 cargo test --locked --manifest-path tests/models/Cargo.toml models:: -- --nocapture >"$log" 2>&1 ||
         { cat "$log" >&2; exit 1; }
