@@ -75,7 +75,8 @@ echo "== aarch64-unknown-linux-gnu, under qemu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export MALLOCATOR_TEST_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$MALLOCATOR_TEST_RUNNER"
-# With some optimisation, checks of debug builds and all, as emulation is slow. Sequences of calls are as many as there is
-# time for.
-export CARGO_PROFILE_DEV_OPT_LEVEL=1 MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000 MALLOCATOR_STRESS=1
+# With some optimisation, checks of debug builds and all, as emulation is slow. Sequences of calls, and random cases, are as
+# many as there is time for.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1
+export MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000 MALLOCATOR_STRESS=1 MALLOCATOR_CASES=128
 $cargo test --no-fail-fast -Zbuild-std --target aarch64-unknown-linux-gnu "$@" -- "${skips[@]}"

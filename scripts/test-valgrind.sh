@@ -18,10 +18,12 @@ not_under_valgrind=(
 )
 
 need valgrind
-# Sequences of calls are as many as there is time for.
-export MALLOCATOR_DEPTH=2 MALLOCATOR_STRESS=1
+# Sequences of calls, and random cases, are as many as there is time for.
+export MALLOCATOR_DEPTH=2 MALLOCATOR_STRESS=1 MALLOCATOR_CASES=128
+# What is about the compiler runs nothing.
+tests_but compile_fail
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=no"
-with_listed not_under_valgrind cargo test --release --no-fail-fast --lib --tests
+with_listed not_under_valgrind cargo test --release --no-fail-fast --lib "${files[@]}"
 
 # The crimes that must be seen, with the feature that tells it what is handed out. The children run under it.
 unset CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER
