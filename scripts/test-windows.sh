@@ -62,14 +62,15 @@ fi
 variable=$(tr 'a-z-' 'A-Z_' <<<"$target")
 export "CARGO_TARGET_${variable}_LINKER=x86_64-w64-mingw32-gcc" "CARGO_TARGET_${variable}_RUNNER=$wine"
 export CARGO_TARGET_DIR=target/windows
-# Ours with some optimisation, checks of debug builds and all: all sequences of four calls, with each refusal, are many.
+# Ours with some optimisation, checks of debug builds and all: all sequences of four calls, with each refusal, are many. Random
+# cases of each kind of arena are as many as there is time for.
 cargo+=(--config 'profile.dev.package.mallocator.opt-level=1')
 
 # The first start of Wine fills its prefix; without this each of the first tests would.
 mkdir -p target
 timeout 300 "$wine" cmd /c exit
 
-MALLOCATOR_DEPTH=4 "${cargo[@]}" test "${flags[@]}" --target "$target"
+MALLOCATOR_DEPTH=4 MALLOCATOR_CASES=128 "${cargo[@]}" test "${flags[@]}" --target "$target"
 "${cargo[@]}" run "${flags[@]}" --target "$target" --example tour
 "${cargo[@]}" run "${flags[@]}" --target "$target" --example jit
 
