@@ -66,8 +66,14 @@ export CARGO_TARGET_DIR=target/windows
 # cases of each kind of arena are as many as there is time for.
 cargo+=(--config 'profile.dev.package.mallocator.opt-level=1')
 
+# Wine's server stays when no program is left: one that ends as the next program starts resets the connection.
+server=${wine/wine64/wineserver64}
+[ -x "$server" ] || server=$(command -v wineserver)
+mkdir -p "$WINEPREFIX"
+"$server" -k -w || true
+"$server" -p >/dev/null 2>&1
+trap '"$server" -k || true' EXIT
 # The first start of Wine fills its prefix; without this each of the first tests would.
-mkdir -p target
 timeout 300 "$wine" cmd /c exit
 
 MALLOCATOR_DEPTH=4 MALLOCATOR_CASES=128 "${cargo[@]}" test "${flags[@]}" --target "$target"
