@@ -8,23 +8,23 @@ source scripts/debian.sh
 
 need rustc-web rust-web-src cargo-web gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=target/platforms
-cargo=(/usr/bin/cargo)
+cargo=/usr/bin/cargo
 
 for target in aarch64-apple-darwin x86_64-unknown-freebsd aarch64-linux-android; do
     echo "== $target"
-    "${cargo[@]}" check --quiet -Zbuild-std --target $target --lib
+    $cargo check --quiet -Zbuild-std --target $target --lib
     rm -r "target/platforms/$target"
 done
 
 echo "== the template"
-RUSTFLAGS="--cfg mallocator_template -D warnings" "${cargo[@]}" check --quiet --lib
+RUSTFLAGS="--cfg mallocator_template -D warnings" $cargo check --quiet --lib
 
 # Neither Unix nor Windows; and Unix with 32 bits: one error each, and it says why.
 for refusal in "wasm32-unknown-unknown 64-bit target" "wasm64-unknown-unknown Unix and Windows only" \
     "armv7-unknown-linux-gnueabihf 64-bit target"; do
     read -r target reason <<<"$refusal"
     echo "== $target is refused"
-    if "${cargo[@]}" check --quiet -Zbuild-std=core,alloc,std,panic_abort --target "$target" --lib 2>target/refusal.txt; then
+    if $cargo check --quiet -Zbuild-std=core,alloc,std,panic_abort --target "$target" --lib 2>target/refusal.txt; then
         echo "mallocator compiled for $target" >&2
         exit 1
     fi
@@ -75,8 +75,7 @@ echo "== aarch64-unknown-linux-gnu, under qemu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export MALLOCATOR_TEST_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$MALLOCATOR_TEST_RUNNER"
-# Ours with some optimisation, checks of debug builds and all, as emulation is slow. Sequences of calls, and random cases, are as
-# many as there is time for.
-cargo+=(--config 'profile.dev.package.mallocator.opt-level=1')
-export MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000 MALLOCATOR_STRESS=1 MALLOCATOR_CASES=128
-"${cargo[@]}" test --no-fail-fast -Zbuild-std --target aarch64-unknown-linux-gnu "$@" -- "${skips[@]}"
+# With some optimisation, std too, checks of debug builds and all, as emulation is slow. Sequences of calls are as many as there
+# is time for.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1 MALLOCATOR_DEPTH=2 MALLOCATOR_SEQUENCES=2000 MALLOCATOR_STRESS=1
+$cargo test --no-fail-fast -Zbuild-std --target aarch64-unknown-linux-gnu "$@" -- "${skips[@]}"

@@ -19,17 +19,15 @@ not_under_asan=(
 # Leaks are not errors: tests forget things on purpose.
 export ASAN_OPTIONS=detect_leaks=0
 ours_with asan -Zsanitizer=address
-# With the least of optimisation, as the sanitizer's authors advise, checks of debug builds and all.
-cargo=(cargo --config 'profile.dev.package.mallocator.opt-level=1')
 # What is about the compiler runs nothing.
 tests_but compile_fail
-with_listed not_under_asan "${cargo[@]}" test --no-fail-fast --lib "${files[@]}"
-"${cargo[@]}" test --no-fail-fast --doc
+with_listed not_under_asan cargo test --no-fail-fast --lib "${files[@]}"
+cargo test --no-fail-fast --doc
 
 # With the feature that hides what is not handed out: the crimes that must be seen, and tests that do not count bytes, none
 # of which may be reported. Values lie apart there, so tests of exact places do not hold.
 unseen=(checkers original collections bumpalo json crashes protection examples driven)
 names=()
 for test in "${unseen[@]}"; do names+=(--test "$test"); done
-"${cargo[@]}" test --no-fail-fast --features asan "${names[@]}" -- \
+cargo test --no-fail-fast --features asan "${names[@]}" -- \
     --skip text_is_written_as --skip the_corpus_of_text --skip the_corpus_of_options --skip what_a_builder_is_asked_for

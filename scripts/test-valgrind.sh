@@ -18,8 +18,8 @@ not_under_valgrind=(
 )
 
 need valgrind
-# Sequences of calls, and random cases, are as many as there is time for.
-export MALLOCATOR_DEPTH=2 MALLOCATOR_STRESS=1 MALLOCATOR_CASES=128
+# Sequences of calls are as many as there is time for.
+export MALLOCATOR_DEPTH=2 MALLOCATOR_STRESS=1
 # What is about the compiler runs nothing.
 tests_but compile_fail
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=no"

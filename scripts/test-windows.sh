@@ -62,12 +62,11 @@ fi
 variable=$(tr 'a-z-' 'A-Z_' <<<"$target")
 export "CARGO_TARGET_${variable}_LINKER=x86_64-w64-mingw32-gcc" "CARGO_TARGET_${variable}_RUNNER=$wine"
 export CARGO_TARGET_DIR=target/windows
-# Ours with some optimisation, checks of debug builds and all: all sequences of four calls, with each refusal, are many. Random
-# cases of each kind of arena are as many as there is time for.
+# Ours with some optimisation, checks of debug builds and all: all sequences of four calls, with each refusal, are many.
 cargo+=(--config 'profile.dev.package.mallocator.opt-level=1')
 
 # Wine's server stays when no program is left: one that ends as the next program starts resets the connection.
-server=${wine/wine64/wineserver64}
+server=/usr/lib/wine/wineserver64
 [ -x "$server" ] || server=$(command -v wineserver)
 mkdir -p "$WINEPREFIX"
 "$server" -k -w || true
@@ -76,7 +75,7 @@ trap '"$server" -k || true' EXIT
 # The first start of Wine fills its prefix; without this each of the first tests would.
 timeout 300 "$wine" cmd /c exit
 
-MALLOCATOR_DEPTH=4 MALLOCATOR_CASES=128 "${cargo[@]}" test "${flags[@]}" --target "$target"
+MALLOCATOR_DEPTH=4 "${cargo[@]}" test "${flags[@]}" --target "$target"
 "${cargo[@]}" run "${flags[@]}" --target "$target" --example tour
 "${cargo[@]}" run "${flags[@]}" --target "$target" --example jit
 

@@ -17,14 +17,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use random::Random;
 
-/// How much is tried where a checker or an emulator is slow: so many random cases of each kind, and what the fuzzer found as one
-/// kind each.
-fn few() -> Option<u32> {
-    std::env::var("MALLOCATOR_CASES").ok().map(|cases| cases.parse().unwrap())
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: few().unwrap_or(512), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
     fn blocks_and_collections_hold_in_scopes_eight_deep(bytes in vec(any::<u8>(), 1..4000)) {
@@ -93,13 +87,10 @@ fn replay(target: &str, run: impl Fn(&[u8])) -> usize {
     fs::read_dir(corpus).unwrap().map(|file| run(&fs::read(file.unwrap().path()).unwrap())).count()
 }
 
-/// Each input as the kind that its first byte says; with an arena of its own too, and where that is the kind, as another in turn.
+/// Each input with an arena of its own, and with one of the other kinds: that which the first byte says, or one in turn.
 #[test]
 fn the_corpus_still_holds() {
     let run = |bytes: &[u8]| {
-        if few().is_some() {
-            return drivers::api::run_as(Kind::of(bytes), bytes);
-        }
         drivers::api::run_as(Kind::Own, bytes);
         let other = match Kind::of(bytes) {
             Kind::Own => [Kind::Share, Kind::Lent, Kind::Threads][bytes.len() % 3],

@@ -49,7 +49,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("alloc([u8; 3])", BATCH, 0.40),
     target("alloc(24 bytes)", SUBJECT, 0.93),
     target("alloc(24 bytes)", BATCH, 0.70).because("three stores an object are all that is left in the loop, and the limit, of 0.56 ns. In one process of six it took 0.80, for as long as that lived: by where its memory happened to lie."),
-    target("alloc(24 bytes)", SHARE, 0.93).because("as for the batch: in some processes both take half as long again, for as long as that lives, on the same huge pages. Where nothing else was measured, forty processes took 0.96 to 1.14 of an arena of the thread's own, 1.02 in the middle."),
+    target("alloc(24 bytes)", SHARE, 0.93).because("as for the batch: in some processes both take half as long again, for as long as those live."),
     target("runtime layouts", SUBJECT, 0.80),
     target("alloc_str, 3..=12 bytes", SUBJECT, 0.70),
     target("alloc_str, 3..=12 bytes", SHARE, 0.70),

@@ -31,19 +31,9 @@ impl Mallocator {
     }
 
     /// To be called after anything that changes what is ready or how it is protected.
-    pub(super) fn set_limit(&self) {
+    pub(in crate::arena) fn set_limit(&self) {
         let limit = if self.writable().is_ok() { self.backing().ready() - bump::SLOW_MARGIN } else { 0 };
         self.innermost().limit.set(limit);
-    }
-
-    /// From here on every allocation asks what the pages may be used for.
-    pub(in crate::arena) fn close_fast_path(&self) {
-        self.innermost().limit.set(0);
-    }
-
-    /// As wide as it may be.
-    pub(in crate::arena) fn open_fast_path(&self) {
-        self.set_limit();
     }
 
     /// Up: memory for `size` bytes at a multiple of `align`, a power of two, at the innermost cursor, whatever the protection.

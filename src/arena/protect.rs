@@ -49,8 +49,8 @@ impl Mallocator {
     pub unsafe fn protect(&self, range: Range<usize>, protection: Protection) -> Result<Protection, Error> {
         let range_of_its_own = self.backing().reservation().ok_or(Error::NotItsOwn { call: "protect" })?;
         // SAFETY: the caller's promise.
-        let before = unsafe { range_of_its_own.protect(range, protection, || self.close_fast_path()) };
-        self.open_fast_path();
+        let before = unsafe { range_of_its_own.protect(range, protection) };
+        self.set_limit();
         before
     }
 }

@@ -211,7 +211,7 @@ fn a_change_refused_half_way_is_taken_back_run_by_run() {
         let region = Reservation::reserve(Options::new(1 << 16)).unwrap();
         let protect = |range, protection| {
             // SAFETY: nothing is in the region.
-            unsafe { region.protect(range, protection, || {}) }
+            unsafe { region.protect(range, protection) }
         };
         protect(page..2 * page, Protection::READ).unwrap();
         protect(2 * page..3 * page, Protection::NO_ACCESS).unwrap();

@@ -10,8 +10,8 @@ use crate::vm::reservation::{Reservation, check};
 impl Reservation {
     /// Changes the protection of every page that has a byte of `range`, given as offsets, and says what the first of
     /// them had. Pages not yet committed are committed first, except when `range` is the whole range: then they get
-    /// `protection` once they are. `before_the_change` is called when the heap has been asked for memory, and given back
-    /// what is not needed any more: whoever hears of that may use the arena.
+    /// `protection` once they are. The heap is asked for memory, and given back what is not needed any more, before anything
+    /// changes: whoever hears of that may use the arena.
     ///
     /// When the system refuses half way, what was changed is changed back; when it refuses that too, the range is
     /// [torn](Self::torn).
@@ -22,7 +22,6 @@ impl Reservation {
         &self,
         range: Range<usize>,
         protection: Protection,
-        before_the_change: impl FnOnce(),
     ) -> Result<Protection, Error> {
         check(protection)?;
         self.is_here()?;
@@ -46,7 +45,6 @@ impl Reservation {
         let page = self.steps.page;
         let start = start / page * page;
         let end = if whole { self.size } else { end.next_multiple_of(page) };
-        before_the_change();
         self.change_pages(start..end, whole, protection)?;
         let mut protections = self.protections.borrow_mut();
         if whole {
