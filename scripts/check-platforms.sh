@@ -51,6 +51,7 @@ not_under_qemu=(
     a_place_that_no_process_may_have_is_not_taken_for_one_in_use
     nothing_is_placed_right_below_a_stack
     near_a_stack_is_not_in_its_way
+    places_near_a_stack_are_the_same_while_other_threads_ask_for_some
     # It gives ordinary pages for huge ones, and the pool stays as it is.
     required_ones_come_from_the_pool_and_go_back_to_it
     # It starts cargo for this system, not for the guest.

@@ -23,6 +23,7 @@ not_on_the_heap=(
     what_a_builder_is_asked_for_is_had_or_refused_with_its_cause
     places::nothing_is_placed_right_below_a_stack
     places::near_a_stack_is_not_in_its_way
+    places::places_near_a_stack_are_the_same_while_other_threads_ask_for_some
     places::a_place_that_no_process_may_have_is_not_taken_for_one_in_use
     # Nothing can be locked.
     faults::tests::discarding_and_locking_fulfil_their_contract

@@ -11,10 +11,8 @@ not_under_valgrind=(
     # It refuses 64 GiB too.
     faults::tests::filling_an_arena_asks_the_system_rarely
     faults::tests::a_search_nearby_goes_on_below_places_that_are_too_high
-    # It places mappings itself, leaves no gap below a stack, and has one code for every place that cannot be.
+    # It has one code for every place that cannot be.
     places::a_place_that_no_process_may_have_is_not_taken_for_one_in_use
-    places::nothing_is_placed_right_below_a_stack
-    places::near_a_stack_is_not_in_its_way
 )
 
 need valgrind

@@ -27,6 +27,7 @@ not_under_wine=(
     # The gap below a stack is the kernel's, and so are addresses that it gives nobody.
     places::nothing_is_placed_right_below_a_stack
     places::near_a_stack_is_not_in_its_way
+    places::places_near_a_stack_are_the_same_while_other_threads_ask_for_some
     places::a_place_that_no_process_may_have_is_not_taken_for_one_in_use
     # There is no fork.
     os::platform::lineage::tests::a_process_has_one_token_however_many_threads_ask_first

@@ -22,7 +22,6 @@ const RESERVE: MapFlags = MapFlags::PRIVATE;
 const NO_REPLACE: MapFlags = MapFlags::FIXED_NOREPLACE;
 #[cfg(not(target_os = "linux"))]
 const NO_REPLACE: MapFlags = MapFlags::empty();
-const AT: MapFlags = RESERVE.union(NO_REPLACE);
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "huge.rs"]
@@ -165,24 +164,35 @@ pub(super) fn unsupported(protection: Protection) -> Option<&'static str> {
 
 /// A hint is honoured only where a mapping would be put without one: not within the gap (1 MiB with pages of 4 KiB) that the
 /// kernel keeps free below a stack, as frames larger than a page may step over less. `MAP_FIXED_NOREPLACE` does not heed the
-/// gap (<https://man7.org/linux/man-pages/man2/mmap.2.html>, under `MAP_GROWSDOWN`), but tells what is taken from what is too
-/// low or too high, and at no cost where places are tried one after the other: so it is asked first, and the hint decides.
+/// gap (<https://man7.org/linux/man-pages/man2/mmap.2.html>, under `MAP_GROWSDOWN`). So the hint decides.
 pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError> {
     let Some(at) = at else { return map(size, 0, RESERVE) };
-    if !NO_REPLACE.is_empty() {
-        unmap_new(map_at(size, at, AT)?, size)?;
-    }
-    map_at(size, at, RESERVE)
-}
-
-/// At `at`, or refused as taken.
-fn map_at(size: usize, at: NonZeroUsize, flags: MapFlags) -> Result<NonNull<u8>, OsError> {
-    let start = map(size, at.get(), flags)?;
+    look_at(size, at)?;
+    let start = map(size, at.get(), RESERVE)?;
     if start.addr() == at {
         return Ok(start);
     }
     unmap_new(start, size)?;
     Err(OsError::new(Call::Reserve, size, TAKEN))
+}
+
+/// Tells a place that is taken from one that is too low or too high, and both from one that is free, and maps nothing: what lay
+/// in the gap below a stack, if only for a moment, would make room for what another thread asks for below it.
+///
+/// A mapping that is neither private nor shared is no mapping, which Linux says when it has looked at the place. Whatever says
+/// so before leaves it to the hint.
+#[cfg(target_os = "linux")]
+fn look_at(size: usize, at: NonZeroUsize) -> Result<(), OsError> {
+    match map(size, at.get(), NO_REPLACE) {
+        Ok(start) => unmap_new(start, size),
+        Err(refusal) if refusal.code == Errno::INVAL.raw_os_error() => Ok(()),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn look_at(_: usize, _: NonZeroUsize) -> Result<(), OsError> {
+    Ok(())
 }
 
 fn map(size: usize, address: usize, flags: MapFlags) -> Result<NonNull<u8>, OsError> {
