@@ -164,35 +164,38 @@ pub(super) fn unsupported(protection: Protection) -> Option<&'static str> {
 
 /// A hint is honoured only where a mapping would be put without one: not within the gap (1 MiB with pages of 4 KiB) that the
 /// kernel keeps free below a stack, as frames larger than a page may step over less. `MAP_FIXED_NOREPLACE` does not heed the
-/// gap (<https://man7.org/linux/man-pages/man2/mmap.2.html>, under `MAP_GROWSDOWN`). So the hint decides.
+/// gap (<https://man7.org/linux/man-pages/man2/mmap.2.html>, under `MAP_GROWSDOWN`): what lay in it, if only for a moment, would
+/// make room there for what another thread asks for. So the hint decides.
 pub(super) fn reserve(size: usize, at: Option<NonZeroUsize>) -> Result<NonNull<u8>, OsError> {
-    let Some(at) = at else { return map(size, 0, RESERVE) };
-    look_at(size, at)?;
-    let start = map(size, at.get(), RESERVE)?;
-    if start.addr() == at {
-        return Ok(start);
+    let start = map(size, at.map_or(0, NonZeroUsize::get), RESERVE)?;
+    match at {
+        Some(at) if start.addr() != at => {
+            unmap_new(start, size)?;
+            Err(why_not(size, at))
+        }
+        _ => Ok(start),
     }
-    unmap_new(start, size)?;
-    Err(OsError::new(Call::Reserve, size, TAKEN))
 }
 
-/// Tells a place that is taken from one that is too low or too high, and both from one that is free, and maps nothing: what lay
-/// in the gap below a stack, if only for a moment, would make room for what another thread asks for below it.
-///
-/// A mapping that is neither private nor shared is no mapping, which Linux says when it has looked at the place. Whatever says
-/// so before leaves it to the hint.
+/// Whether a place that was refused is taken, or too low or too high, found out without a mapping: one that is neither private
+/// nor shared is none, which Linux says when it has looked at the place.
 #[cfg(target_os = "linux")]
-fn look_at(size: usize, at: NonZeroUsize) -> Result<(), OsError> {
+fn why_not(size: usize, at: NonZeroUsize) -> OsError {
     match map(size, at.get(), NO_REPLACE) {
-        Ok(start) => unmap_new(start, size),
-        Err(refusal) if refusal.code == Errno::INVAL.raw_os_error() => Ok(()),
-        Err(refusal) => Err(refusal),
+        Err(refusal) if refusal.code != Errno::INVAL.raw_os_error() => refusal,
+        Err(_) => taken(size),
+        // A system that does not mind.
+        Ok(start) => unmap_new(start, size).err().unwrap_or(taken(size)),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn look_at(_: usize, _: NonZeroUsize) -> Result<(), OsError> {
-    Ok(())
+const fn why_not(size: usize, _: NonZeroUsize) -> OsError {
+    taken(size)
+}
+
+const fn taken(size: usize) -> OsError {
+    OsError::new(Call::Reserve, size, TAKEN)
 }
 
 fn map(size: usize, address: usize, flags: MapFlags) -> Result<NonNull<u8>, OsError> {
